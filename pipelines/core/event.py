@@ -1,0 +1,126 @@
+"""Events: everything that flows back up from work. A closed union of frozen plain values.
+
+`pipelines/jobs/queue.py` journals what matters (queued, started, picture, the three ends) and passes all of them on to
+whoever watches: the page, a reloaded page, the command line, a REST client.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from pipelines.core.error import Problem
+
+
+class BaseEvent(BaseModel):
+    """What all events share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class Queued(BaseEvent):
+    """The job waits. Sent again whenever its place changes."""
+
+    type: Literal["queued"] = "queued"
+    position: int
+    """1: next."""
+
+
+class Loading(BaseEvent):
+    """The model is being brought into memory."""
+
+    type: Literal["loading"] = "loading"
+    model: str
+    size: int
+    """Bytes on disk."""
+
+
+class Progress(BaseEvent):
+    """Step `step` of `steps` of picture `picture` of `count` is done (both from 1; step 0: the picture begins)."""
+
+    type: Literal["progress"] = "progress"
+    picture: int
+    count: int
+    step: int
+    steps: int
+    seconds_left: float | None = None
+    """Estimate for the whole job; None until it can be made."""
+
+
+class Preview(BaseEvent):
+    """A small look at picture `picture` after `step`: the model's present estimate of the finished picture."""
+
+    type: Literal["preview"] = "preview"
+    picture: int
+    step: int
+    jpeg: bytes = Field(repr=False)
+
+
+class PictureSaved(BaseEvent):
+    """Picture `index` (from 0) is on disk with its whole request. `image` is its id, or 0 outside a library."""
+
+    type: Literal["picture"] = "picture"
+    index: int
+    seed: int
+    file: str
+    """Path below the outputs folder, with forward slashes."""
+    seconds: float
+    """Time this picture took."""
+    image: int = 0
+
+
+class Restarted(BaseEvent):
+    """The worker was lost and a new one takes the job up again, at its first missing picture."""
+
+    type: Literal["restarted"] = "restarted"
+    problem: Problem
+    attempt: int
+
+
+class Finished(BaseEvent):
+    """All pictures are made."""
+
+    type: Literal["finished"] = "finished"
+    seconds: float
+
+
+class Stopped(BaseEvent):
+    """A person stopped the job; the pictures made so far are kept."""
+
+    type: Literal["stopped"] = "stopped"
+
+
+class Failed(BaseEvent):
+    """The job cannot go on; the pictures made so far are kept."""
+
+    type: Literal["failed"] = "failed"
+    problem: Problem
+
+
+Event = Queued | Loading | Progress | Preview | PictureSaved | Restarted | Finished | Stopped | Failed
+End = Finished | Stopped | Failed
+"""Exactly one of these is the last event of every job."""
+
+
+class DeviceStatus(BaseEvent):
+    """What the worker computes on, for the gauge in the header. Belongs to no job."""
+
+    type: Literal["device"] = "device"
+    label: str
+    """`NVIDIA RTX 4070`, `CPU`, ..."""
+    used: int
+    """Bytes in use on the device (on a CPU: of the machine's memory)."""
+    total: int
+    """Bytes."""
+    model: str | None = None
+    """The model in memory."""
+    problem: Problem | None = None
+    """Why the worker cannot work just now, if so."""
+
+
+AnyEvent = Annotated[Event, Field(discriminator="type")]
+_events: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+
+
+def read_event(data: str | bytes) -> Event:
+    """An event from its JSON."""
+    return _events.validate_json(data)

@@ -1,0 +1,178 @@
+"""Requests: what a person asked for, as frozen plain values, validated once, when they are made.
+
+The journal, the PNG, the REST schema and the tests carry these same values. A request that cannot work cannot exist:
+making one raises `InvalidRequest` (or `UnknownName`) with the problem, the fix and the field.
+"""
+
+import secrets
+from collections.abc import Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from pipelines.core.error import InvalidRequest
+from pipelines.core.samplers import SAMPLERS, SCHEDULES
+
+MAX_SEED = 2**32 - 1
+MAX_PROMPT = 20_000
+"""Characters. About 4,000 words; longer texts are a paste by mistake."""
+
+
+def random_seed() -> int:
+    """A fresh seed; drawn where the request is made, so that the journal already knows it."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+class Precision(StrEnum):
+    """Number format the networks compute in. `auto`: the file's own on a GPU, fp32 on a CPU."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class BaseRequest(BaseModel):
+    """What all requests share: frozen, strict, and errors a person can read."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _speak_plainly(cls, data: Any, handler: Any) -> Self:
+        try:
+            made: Self = handler(data)
+        except ValidationError as error:
+            raise _explain(cls, error.errors()[0]) from None
+        return made
+
+
+class GenerateRequest(BaseRequest):
+    """Text to image: `count` pictures, seeds `seed`, `seed + 1`, ..."""
+
+    kind: Literal["generate"] = "generate"
+    prompt: str = Field("", title="Prompt", max_length=MAX_PROMPT)
+    negative_prompt: str = Field("", title="Avoid", max_length=MAX_PROMPT)
+    model: str = Field("flat", title="Model", min_length=1, max_length=240)
+    sampler: str = Field("dpmpp_2m", title="Sampler")
+    schedule: str = Field("automatic", title="Schedule")
+    steps: int = Field(20, title="Steps", ge=1, le=1000)
+    cfg: float = Field(5.0, title="CFG", ge=0, le=30)
+    """Classifier-free guidance scale w of uncond + w (cond - uncond); 1 switches it off (Ho & Salimans 2022)."""
+    seed: int = Field(0, title="Seed", ge=0, le=MAX_SEED)
+    width: int = Field(256, title="Width", ge=64, le=4096, multiple_of=8)
+    """Pixels."""
+    height: int = Field(256, title="Height", ge=64, le=4096, multiple_of=8)
+    """Pixels."""
+    count: int = Field(1, title="Count", ge=1, le=100)
+    batch_size: int = Field(1, title="Pictures at once", ge=1, le=16)
+    """Pictures painted in one pass: faster on a GPU, needs more memory; the pictures are the same."""
+    clip_skip: int = Field(1, title="CLIP skip", ge=1, le=12)
+    """1: the text encoder's last layer; 2: the one before; ..."""
+    precision: Precision = Field(Precision.AUTO, title="Precision", strict=False)
+    preview_every: int = Field(1, title="Preview every (steps)", ge=0, le=1000)
+    """Steps between live previews; 0: none."""
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _is_text(cls, text: str) -> str:
+        if "\0" in text or any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+            raise InvalidRequest(
+                "The prompt holds characters that are not text", fix="paste it again as plain text", field="prompt"
+            )
+        return text
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, name: str) -> str:
+        return SAMPLERS.find(name, field="sampler").key
+
+    @field_validator("schedule")
+    @classmethod
+    def _known_schedule(cls, name: str) -> str:
+        return SCHEDULES.find(name, field="schedule").key
+
+    @model_validator(mode="after")
+    def _schedule_suits_the_sampler(self) -> Self:
+        sampler = SAMPLERS.find(self.sampler)
+        if self.schedule not in sampler.schedules:
+            labels = [s.label for s in SCHEDULES if s.key in sampler.schedules]
+            raise InvalidRequest(
+                f"{sampler.label} cannot follow the {SCHEDULES.find(self.schedule).label} schedule",
+                fix=f"use {' or '.join(labels)}",
+                field="schedule",
+            )
+        return self
+
+    def seed_of(self, index: int) -> int:
+        """The seed of picture `index` (from 0)."""
+        return self.seed + index
+
+
+Request = GenerateRequest
+"""Every kind of request. A new kind joins a union here, with `kind` as its discriminator."""
+
+_requests: TypeAdapter[Request] = TypeAdapter(Request)
+
+
+def read_request(data: Mapping[str, Any]) -> Request:
+    """A request from parsed JSON. Raises InvalidRequest or UnknownName."""
+    return _requests.validate_python(dict(data))
+
+
+class _Words:
+    """Error texts by pydantic's error type; the limits come from the field itself."""
+
+    PLAIN: ClassVar[dict[str, str]] = {
+        "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
+        "float_type": "a number", "float_parsing": "a number", "finite_number": "a number",
+        "string_type": "text", "enum": "one of the choices",
+    }  # fmt: skip
+
+
+def _explain(kind: type[BaseModel], error: ErrorDetails) -> InvalidRequest:
+    """`problem; fix` for the first thing pydantic found wrong."""
+    name = str(error["loc"][0]) if error["loc"] else ""
+    field = kind.model_fields.get(name)
+    if error["type"] == "extra_forbidden" or field is None:
+        near = get_close_matches(name, kind.model_fields, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(kind.model_fields)}"
+        return InvalidRequest(f"There is no setting {name!r}", fix=fix, field=name)
+    title = field.title or name
+    value, limits = error["input"], _limits(field.metadata)
+    span = f"use {_number(limits['ge'])} to {_number(limits['le'])}" if {"ge", "le"} <= limits.keys() else ""
+    match error["type"]:
+        case "greater_than_equal" | "less_than_equal":
+            return InvalidRequest(f"{title} cannot be {value}", fix=span, field=name)
+        case "multiple_of":
+            low = int(value) // 8 * 8
+            fix = f"use {low} or {low + 8}"
+            return InvalidRequest(f"{title} {value} is not a multiple of 8", fix=fix, field=name)
+        case "string_too_long":
+            length, most = f"{len(value):,}", f"{limits['max_length']:,}"
+            problem = f"{title} is {length} characters long ({len(value.split()):,} words)"
+            return InvalidRequest(problem, fix=f"shorten it to {most} characters", field=name)
+        case "enum":
+            choices = ", ".join(field.annotation) if isinstance(field.annotation, type(StrEnum)) else ""
+            return InvalidRequest(f"{title} cannot be {value!r}", fix=f"use {choices}", field=name)
+        case other:
+            wanted = _Words.PLAIN.get(other)
+            problem = f"{title} {_short(value)} is not {wanted}" if wanted else f"{title}: {error['msg']}"
+            return InvalidRequest(problem, fix=span or "correct it", field=name)
+
+
+def _limits(metadata: list[Any]) -> dict[str, Any]:
+    names = ("ge", "le", "max_length")
+    return {n: getattr(m, n) for m in metadata for n in names if hasattr(m, n)}
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if value >= 10_000 and value != MAX_SEED else f"{value}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
