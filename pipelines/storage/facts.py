@@ -1,0 +1,122 @@
+"""What a picture says about itself: our own chunk, or the A1111 text of somebody else's.
+
+A picture may come from anywhere. Its kind is told by its content, its size is checked before its pixels are touched,
+and its texts are data that may be wrong.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.core.error import EaselError, StorageProblem
+from pipelines.core.request import MAX_SEED, GenerateRequest, read_request
+
+MAX_PIXELS = 64_000_000
+MAX_SIDE = 16_384
+
+
+class Chunk(BaseModel):
+    """The `easel` text inside our pictures. A picture may come from anywhere: what does not fit here is not ours."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    version: int = 1
+    program: str = Field(max_length=100)
+    created: AwareDatetime
+    job: str | None = Field(None, max_length=100)
+    index: int = Field(ge=0, le=1_000_000)
+    seed: int = Field(ge=0, le=2 * MAX_SEED)
+    seconds: float = Field(ge=0)
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """What a picture file says about itself."""
+
+    width: int
+    height: int
+    created: datetime
+    """When it was made; the file's own time for a picture that does not say."""
+    request: GenerateRequest | None
+    """None for a picture that is not ours, or was made by a newer Easel with settings unknown here."""
+    index: int = 0
+    seed: int = 0
+    job: str | None = None
+    seconds: float = 0.0
+    program: str | None = None
+    """`Easel 0.1.0`; None for a picture that is not ours."""
+    infotext: str = ""
+    """The A1111 `parameters` text, if any."""
+
+
+def read_picture(path: Path) -> PictureFacts:
+    """What the picture at `path` (PNG, JPEG or WebP) says about itself; its pixels are not decoded.
+
+    Raises StorageProblem when there is no such file, or it is no picture. Foreign or broken texts are no error: what
+    cannot be read is left out.
+    """
+    with open_picture(path) as image:
+        is_png = isinstance(image, PngImagePlugin.PngImageFile)
+        parameters = image.info.get("parameters") if is_png else _exif_comment(image)
+        chunk = _our_chunk(image.info.get("easel")) if is_png else None
+        size, written = image.size, path.stat().st_mtime
+    text = parameters if isinstance(parameters, str) else ""
+    if chunk is None:
+        return PictureFacts(*size, created=datetime.fromtimestamp(written, UTC), request=None, infotext=text)
+    return PictureFacts(
+        *size, created=chunk.created.astimezone(UTC), request=request_or_none(chunk.request), index=chunk.index,
+        seed=chunk.seed, job=chunk.job, seconds=chunk.seconds, program=chunk.program, infotext=text,
+    )  # fmt: skip
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """The picture at `path`, its kind told by its content. Raises StorageProblem for anything else, or a huge one."""
+    try:
+        with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
+            if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+                raise StorageProblem(
+                    f"{path.name} is too large ({image.width}x{image.height})",
+                    fix=f"make it smaller than {MAX_PIXELS // 1_000_000} megapixels",
+                )
+            yield image
+    except FileNotFoundError:
+        raise StorageProblem(f"There is no picture {path.name}", fix="check the name") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise StorageProblem(
+            f"{path.name} is damaged or no picture", fix="use a PNG, JPEG or WebP file", detail=str(error)
+        ) from error
+
+
+def _our_chunk(text: object) -> Chunk | None:
+    try:
+        return Chunk.model_validate_json(text) if isinstance(text, str) else None
+    except ValidationError:
+        return None
+
+
+def request_or_none(data: Mapping[str, Any]) -> GenerateRequest | None:
+    """The request that `data` describes; None when this Easel cannot make it."""
+    try:
+        return read_request(data)
+    except EaselError:
+        return None
+
+
+USER_COMMENT, EXIF_FOLDER = 0x9286, 0x8769
+
+
+def _exif_comment(image: Image.Image) -> str:
+    """A1111 keeps its text in the EXIF comment of JPEG and WebP pictures."""
+    comment = image.getexif().get_ifd(EXIF_FOLDER).get(USER_COMMENT)
+    if not isinstance(comment, bytes):
+        return ""
+    text = comment[8:]
+    return text.decode("utf-16-be" if comment.startswith(b"UNICODE") else "utf-8", errors="replace").strip("\0")

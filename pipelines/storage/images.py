@@ -1,0 +1,264 @@
+"""Pictures on disk, each with its whole request inside, and the list of them in the database.
+
+The file comes first and the row second: a file without a row is adopted at the next start, so that the list can always
+be made again from the pictures alone.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image, PngImagePlugin
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.dialects.sqlite import insert
+
+from pipelines.core.error import EaselError, StorageProblem, UnknownName
+from pipelines.core.request import GenerateRequest
+from pipelines.storage.database import Database
+from pipelines.storage.facts import Chunk, PictureFacts, open_picture, read_picture, request_or_none
+from pipelines.storage.files import OURS, atomic_write, storage_problem
+from pipelines.storage.infotext import infotext, program
+from pipelines.storage.schema import PICTURE, THUMBNAIL
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL_SIDE = 256
+"""Pixels."""
+
+
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture that is on disk."""
+
+    path: Path
+    file: str
+    """Path below the outputs folder with forward slashes; the absolute path of one saved elsewhere."""
+    index: int
+    seed: int
+    seconds: float
+
+
+class PictureFiles:
+    """The outputs folder: `YYYY-MM-DD/00214-<seed>.png`, numbered by day. Any number of processes may save at once."""
+
+    def __init__(self, outputs: Path) -> None:
+        self.outputs = outputs
+
+    def save(
+        self, image: Image.Image, request: GenerateRequest, *, index: int, job: str | None = None,
+        seconds: float = 0.0, to: Path | None = None,
+    ) -> SavedPicture:  # fmt: skip
+        """Write picture `index` of `request`, whole or not at all; `to` names a file elsewhere, which is replaced.
+
+        Raises StorageProblem when the disk is full or the folder cannot be written.
+        """
+        seed = request.seed_of(index)
+        chunk = Chunk(
+            program=program(), created=datetime.now(UTC), job=job, index=index, seed=seed,
+            seconds=round(seconds, 3), request=request.model_dump(mode="json"),
+        )  # fmt: skip
+        texts = PngImagePlugin.PngInfo()
+        texts.add_text("parameters", infotext(request, seed))
+        texts.add_text("easel", chunk.model_dump_json())
+        write = partial(_write_png, image, texts)
+        if to is not None:
+            atomic_write(to, write, replace=True)
+            return SavedPicture(to, str(to.absolute()), index, seed, seconds)
+        folder = self.outputs / date.today().isoformat()
+        with _number_in(folder) as number:
+            path = folder / f"{number:05d}-{seed}.png"
+            atomic_write(path, write)
+        return SavedPicture(path, path.relative_to(self.outputs).as_posix(), index, seed, seconds)
+
+    def files(self) -> Iterator[str]:
+        """Every picture below the outputs folder, as `SavedPicture.file` names it."""
+        for path in self.outputs.rglob("*.png"):
+            if not path.name.startswith("."):
+                yield path.relative_to(self.outputs).as_posix()
+
+
+def _write_png(image: Image.Image, texts: PngImagePlugin.PngInfo, file: BinaryIO) -> None:
+    image.save(file, format="PNG", pnginfo=texts)
+
+
+@contextmanager
+def _number_in(folder: Path) -> Iterator[int]:
+    """The next free number in `folder`, kept from other processes by a claim file until the block ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number, claim = _claim(folder)
+    except OSError as error:
+        raise storage_problem(error, folder / "picture") from error
+    try:
+        yield number
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _claim(folder: Path) -> tuple[int, Path]:
+    while True:
+        number = 1 + max(_numbers(folder, rf"(?:{re.escape(OURS)}claim-)?"), default=0)
+        claim = folder / f"{OURS}claim-{number:05d}"
+        try:
+            claim.open("xb").close()
+        except FileExistsError:
+            continue
+        if number not in _numbers(folder, ""):
+            return number, claim
+        claim.unlink()  # somebody saved it between our look and our claim
+
+
+def _numbers(folder: Path, prefix: str) -> set[int]:
+    pattern = re.compile(rf"{prefix}([0-9]{{5,9}})\b")
+    return {int(m[1]) for m in (pattern.match(p.name) for p in folder.iterdir()) if m}
+
+
+class ImageRow(BaseModel):
+    """A picture in the list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    file: str
+    """Path below the outputs folder, with forward slashes."""
+    width: int
+    height: int
+    seed: int
+    index: int
+    """Which of its job's pictures, from 0."""
+    job: str | None
+    seconds: float
+    created: datetime
+    request: GenerateRequest | None
+    infotext: str
+    missing: bool = False
+    """The file is not there any more; somebody moved or deleted it by hand."""
+
+
+class ImageStore:
+    """The list of all pictures below `outputs`."""
+
+    def __init__(self, database: Database, outputs: Path) -> None:
+        self._database = database
+        self._files = PictureFiles(outputs)
+        self._root = outputs.resolve()
+
+    def add(self, saved: SavedPicture | str) -> ImageRow:
+        """List a picture (or its path below the outputs folder); one that is listed already stays as it is."""
+        file = saved if isinstance(saved, str) else saved.file
+        facts = read_picture(self._inside(file))
+        with self._database.transaction() as db:
+            db.execute(insert(PICTURE).on_conflict_do_nothing(), _values(file, facts))
+            row = db.execute(select(PICTURE).where(PICTURE.c.file == file)).one()
+        return self._row(row)
+
+    def adopt(self) -> list[ImageRow]:
+        """List every picture of ours that has no row yet, oldest first, and return them.
+
+        A killed program can leave a saved picture unlisted; a new database begins with all of them. Files that are
+        not ours, or damaged, are left alone.
+        """
+        with self._database.transaction() as db:
+            known = set(db.execute(select(PICTURE.c.file)).scalars())
+        found = sorted(self._orphans(known), key=lambda one: (one[1].created, one[0]))
+        for start in range(0, len(found), 500):
+            with self._database.transaction() as db:
+                some = [_values(*one) for one in found[start : start + 500]]
+                db.execute(insert(PICTURE).on_conflict_do_nothing(), some)
+        with self._database.transaction() as db:
+            query = select(PICTURE).where(PICTURE.c.file == bindparam("name"))
+            return [self._row(db.execute(query, {"name": file}).one()) for file, _ in found]
+
+    def _orphans(self, known: set[str]) -> Iterator[tuple[str, PictureFacts]]:
+        for file in self._files.files():
+            if file in known:
+                continue
+            try:
+                facts = read_picture(self._inside(file))
+            except EaselError as error:
+                log.warning("Not listed: %s", error)
+                continue
+            if facts.program:
+                yield file, facts
+
+    def recent(self, limit: int = 60, before: int | None = None) -> list[ImageRow]:
+        """The newest pictures first; `before` an id continues a listing."""
+        query = select(PICTURE).order_by(PICTURE.c.id.desc()).limit(limit)
+        with self._database.transaction() as db:
+            rows = db.execute(query if before is None else query.where(PICTURE.c.id < before)).all()
+        return [self._row(row) for row in rows]
+
+    def of_job(self, job: str) -> list[ImageRow]:
+        """The pictures a job has made so far, in its order."""
+        query = select(PICTURE).where(PICTURE.c.job == job).order_by(PICTURE.c.number, PICTURE.c.id)
+        with self._database.transaction() as db:
+            rows = db.execute(query).all()
+        return [self._row(row) for row in rows]
+
+    def get(self, image: int) -> ImageRow:
+        """Raises UnknownName."""
+        with self._database.transaction() as db:
+            row = db.execute(select(PICTURE).where(PICTURE.c.id == image)).one_or_none()
+        if row is None:
+            raise UnknownName(f"There is no picture {image}", fix="reload the page; it may have been removed")
+        return self._row(row)
+
+    def path_of(self, image: int) -> Path:
+        """Where the picture lies; always below the outputs folder. Raises UnknownName, also when the file is gone."""
+        row = self.get(image)
+        if row.missing:
+            raise UnknownName(f"The file of picture {image} is gone", fix=f"put {row.file} back in the outputs folder")
+        return self._inside(row.file)
+
+    def thumbnail(self, image: int) -> bytes:
+        """The picture in at most 256 x 256 pixels, as WebP; made once. Raises UnknownName, StorageProblem."""
+        query = select(THUMBNAIL.c.webp).where(THUMBNAIL.c.picture == image)
+        with self._database.transaction() as db:
+            kept = db.execute(query).scalar_one_or_none()
+        if kept is not None:
+            return bytes(kept)
+        made = _thumbnail(self.path_of(image))
+        with self._database.transaction() as db:
+            db.execute(insert(THUMBNAIL).on_conflict_do_nothing(), {"picture": image, "webp": made})
+        return made
+
+    def _inside(self, file: str) -> Path:
+        path = (self._root / file).resolve()
+        if not path.is_relative_to(self._root):
+            raise StorageProblem(f"{Path(file).name} lies outside the outputs folder", fix="copy it into the folder")
+        return path
+
+    def _row(self, row: Row[Any]) -> ImageRow:
+        return ImageRow(
+            id=row.id, file=row.file, width=row.width, height=row.height, seed=row.seed, index=row.number, job=row.job,
+            seconds=row.seconds, created=datetime.fromtimestamp(row.created, UTC), infotext=row.infotext,
+            request=request_or_none(json.loads(row.request)) if row.request else None,
+            missing=not (self._root / row.file).is_file(),
+        )  # fmt: skip
+
+
+def _values(file: str, facts: PictureFacts) -> dict[str, Any]:
+    """A row of the picture table."""
+    return {
+        "file": file, "width": facts.width, "height": facts.height, "seed": facts.seed, "number": facts.index,
+        "job": facts.job, "seconds": facts.seconds, "created": facts.created.timestamp(), "infotext": facts.infotext,
+        "request": facts.request.model_dump_json() if facts.request else None,
+    }  # fmt: skip
+
+
+def _thumbnail(path: Path) -> bytes:
+    with open_picture(path) as image:
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        small = image.convert("RGB")
+    buffer = BytesIO()
+    small.save(buffer, format="WEBP", quality=80)
+    return buffer.getvalue()

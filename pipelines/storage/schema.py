@@ -1,0 +1,85 @@
+"""The database's tables, and the steps that lead to them from any earlier version.
+
+Steps are only ever appended: a step that was released is never changed. A test compares where they lead with the
+tables described here.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
+
+from pipelines.core.error import StorageProblem
+
+TABLES = MetaData()
+
+PICTURE = Table(
+    "picture",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("file", String, nullable=False, unique=True),  # below the outputs folder, with forward slashes
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("number", Integer, nullable=False),  # of the job's pictures, from 0
+    Column("job", String),
+    Column("seconds", Float, nullable=False),
+    Column("created", Float, nullable=False),  # Unix time
+    Column("request", String),  # JSON
+    Column("infotext", String, nullable=False),
+)
+
+THUMBNAIL = Table(
+    "thumbnail",  # apart from the picture, so that listing pictures reads no images
+    TABLES,
+    Column("picture", Integer, ForeignKey("picture.id", ondelete="CASCADE"), primary_key=True),
+    Column("webp", LargeBinary, nullable=False),
+)
+
+JOB = Table(
+    "job",
+    TABLES,
+    Column("number", Integer, primary_key=True),  # the order of submission; clocks jump
+    Column("id", String, nullable=False, unique=True),
+    Column("request", String, nullable=False),  # JSON
+    Column("state", String, nullable=False),
+    Column("attempt", Integer, nullable=False),  # times begun
+    Column("submitted", Float, nullable=False),  # Unix time
+    Column("stop", String),  # a StopMode somebody asked for
+    Column("problem", String),  # JSON
+)
+
+
+def m001_pictures_and_jobs(db: Connection) -> None:
+    db.exec_driver_sql("""
+        CREATE TABLE picture (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, file VARCHAR NOT NULL UNIQUE,
+            width INTEGER NOT NULL, height INTEGER NOT NULL, seed INTEGER NOT NULL, number INTEGER NOT NULL,
+            job VARCHAR, seconds FLOAT NOT NULL, created FLOAT NOT NULL, request VARCHAR, infotext VARCHAR NOT NULL
+        )""")
+    db.exec_driver_sql("CREATE INDEX picture_job ON picture (job, number)")
+    db.exec_driver_sql("""
+        CREATE TABLE thumbnail (
+            picture INTEGER NOT NULL PRIMARY KEY REFERENCES picture (id) ON DELETE CASCADE, webp BLOB NOT NULL
+        )""")
+    db.exec_driver_sql("""
+        CREATE TABLE job (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, id VARCHAR NOT NULL UNIQUE, request VARCHAR NOT NULL,
+            state VARCHAR NOT NULL, attempt INTEGER NOT NULL, submitted FLOAT NOT NULL, stop VARCHAR, problem VARCHAR
+        )""")
+    db.exec_driver_sql("CREATE INDEX job_state ON job (state, number)")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m001_pictures_and_jobs,)
+
+
+def migrate(db: Connection) -> None:
+    """Bring the open database up to date, all steps or none. Raises StorageProblem for one from a newer Easel."""
+    at = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if at > len(MIGRATIONS):
+        raise StorageProblem(
+            f"This data folder was written by a newer Easel (database version {at}, this one knows {len(MIGRATIONS)})",
+            fix="use the newer Easel, or choose another folder with --data",
+        )
+    for step in MIGRATIONS[at:]:
+        step(db)
+    db.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")
