@@ -1,0 +1,59 @@
+"""The loop: noise becomes a picture, one move at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipelines.generation.samplers import NoiseSource, Solver
+from pipelines.generation.schedules import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Denoised:
+    """After a step."""
+
+    number: int
+    """Steps done."""
+    latents: Tensor
+    """(n, c, h, w) float32 with unit variance once the last step is done: what the VAE decodes, scaled."""
+
+
+def denoise(solver: Solver, walk: Walk, noise: NoiseSource) -> Iterator[Denoised]:
+    """Walk from pure noise to the picture, in float32 whatever the network computes in."""
+    pace = Pace()
+    x = noise.draw() * walk.noise_scale
+    at = walk.moves[0].start
+    for move in walk.moves:
+        with (
+            torch.inference_mode()
+        ):  # not around the yield: the mode belongs to the thread, and would leak to the reader
+            if move.start != at:  # the samplers in model time keep what the network sees, x / scale
+                x = x * (move.start.scale / at.scale)
+            x = solver.step(x, move)
+            at = move.end
+            latents = x / at.scale
+        pace.keep(x.device)
+        yield Denoised(move.number, latents)
+
+
+class Pace:
+    """Lets a GPU fall one step behind the loop, but no further.
+
+    Waiting for every step would leave the GPU idle while Python prepares the next; never waiting would report steps
+    that are not done, and could not be stopped.
+    """
+
+    def __init__(self) -> None:
+        self._former: torch.cuda.Event | None = None
+
+    def keep(self, device: torch.device) -> None:
+        if device.type != "cuda":
+            return
+        with torch.cuda.device(device):
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record()
+        if self._former is not None:
+            self._former.synchronize()
+        self._former = done

@@ -1,0 +1,59 @@
+"""What the network sees in the noise, guided by the words: the only place where the UNet runs."""
+
+import torch
+from torch import Tensor
+
+from pipelines.core.stop import StopSignal
+from pipelines.generation.conditioning import Conditioning
+from pipelines.generation.levels import Level, noise_table
+from pipelines.generation.predictions import PREDICTIONS
+from pipelines.models.loading import LoadedModel
+
+
+class StoppedNow(Exception):
+    """A person asked to stop; raised before a UNet pass, caught by `generate`."""
+
+
+class GuidedDenoiser:
+    """Answers "which picture is in this noise?" by classifier-free guidance (Ho & Salimans 2022, eq. 6).
+
+    output = uncond + cfg (cond - uncond), both in one UNet pass; with cfg 1 the unconditional half is left out.
+    """
+
+    def __init__(
+        self, model: LoadedModel, conditioning: Conditioning, cfg: float, *, pictures: int, stop: StopSignal
+    ) -> None:
+        self.prediction = PREDICTIONS[model.info.prediction]
+        self.table = noise_table(model.scheduler_config)
+        self.latest: Tensor | None = None
+        """The latest x0, (n, c, h, w) float32, for previews."""
+        self._unet = model.unet
+        self._dtype = model.dtype
+        self._cfg = cfg
+        self._stop = stop
+        texts = [conditioning.prompt] if conditioning.negative is None else [conditioning.negative, conditioning.prompt]
+        self._halves = len(texts)
+        self._texts = torch.cat([text.expand(pictures, -1, -1) for text in texts])
+
+    def level(self, sigma: float) -> Level:
+        return self.table.of(sigma)
+
+    def x0(self, x: Tensor, level: Level) -> Tensor:
+        """The guided estimate of the picture in `x` (n, c, h, w) float32 at `level`. Raises StoppedNow."""
+        if self._stop.now:
+            raise StoppedNow
+        self.latest = self.prediction.x0(self._guided(x / level.scale, level), x, level)
+        return self.latest
+
+    def _guided(self, scaled: Tensor, level: Level) -> Tensor:
+        """The network's output, (n, c, h, w) float32."""
+        seen = scaled.to(self._dtype)
+        seen = torch.cat([seen, seen]) if self._halves == 2 else seen
+        # Filled on the device: copying a number there would wait for the steps before.
+        time = torch.full((len(seen),), level.time, device=seen.device)
+        answer: Tensor = self._unet(seen, time, encoder_hidden_states=self._texts, return_dict=False)[0]
+        output = answer.float()
+        if self._halves == 1:
+            return output
+        uncond, cond = output.chunk(2)
+        return torch.lerp(uncond, cond, self._cfg)

@@ -1,0 +1,181 @@
+"""A model as a diffusers folder: which files it needs, what they say, and what is wrong with them.
+
+Only JSON and headers are read. Class names in the folder are compared with this file's table; code that a folder
+brings along is never run.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.error import ModelUnusable
+from pipelines.models.headers import DamagedFile, Header, read_header
+
+COPY_AGAIN = "copy the folder again"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One subfolder: the classes it may name in model_index.json, and its files."""
+
+    name: str
+    classes: frozenset[str]
+    config: str | None = "config.json"
+    weights: str | None = None
+    """File name without `.safetensors`."""
+
+
+PARTS = (
+    Part("unet", frozenset({"UNet2DConditionModel"}), weights="diffusion_pytorch_model"),
+    Part("vae", frozenset({"AutoencoderKL"}), weights="diffusion_pytorch_model"),
+    Part("text_encoder", frozenset({"CLIPTextModel"}), weights="model"),
+    Part("tokenizer", frozenset({"CLIPTokenizer", "CLIPTokenizerFast"}), config=None),
+    Part(
+        "scheduler",
+        # Only the numbers in its config are used: the sampler is chosen by the request.
+        frozenset(
+            {"DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
+             "DPMSolverSDEScheduler", "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler",
+             "EulerDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+             "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "TCDScheduler",
+             "UniPCMultistepScheduler"}
+        ),
+        config="scheduler_config.json",
+    ),
+)  # fmt: skip
+
+PIPELINES = frozenset({"StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"})
+PREDICTIONS = ("epsilon", "v_prediction")
+DTYPES = ("fp16", "bf16", "fp32")
+SD2_TEXT_WIDTH = 1024
+"""OpenCLIP-H's width, which only the SD 2.x family was trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a sound folder says about itself."""
+
+    unet: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    weights: Mapping[str, Path]
+    """Part name -> weights file."""
+    headers: Mapping[str, Header]
+
+    @property
+    def family(self) -> str:
+        return "SD 2.x" if self.unet.get("cross_attention_dim") == SD2_TEXT_WIDTH else "SD 1.x"
+
+    @property
+    def native_size(self) -> int:
+        """Pixels: the UNet's sample size times the VAE's eightfold reduction."""
+        size = self.unet.get("sample_size") or 64
+        return 8 * int(max(size) if isinstance(size, list) else size)
+
+    @property
+    def dtype(self) -> str:
+        return self.headers["unet"].dtype
+
+    @property
+    def prediction(self) -> str:
+        return str(self.scheduler.get("prediction_type", "epsilon"))
+
+
+class FolderReader:
+    """Reads one folder; every method raises ModelUnusable, naming the file at fault."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+
+    def facts(self) -> Facts:
+        """Everything about a folder that can be loaded."""
+        self._check_classes(self._json("model_index.json"))
+        configs = {p.name: self._json(f"{p.name}/{p.config}") for p in PARTS if p.config}
+        weights = {p.name: self._weights(p) for p in PARTS if p.weights}
+        headers = {name: self._header(path) for name, path in weights.items()}
+        self._check_tokenizer()
+        facts = Facts(configs["unet"], configs["scheduler"], weights, headers)
+        self._check_numbers(facts)
+        return facts
+
+    def _check_classes(self, index: Mapping[str, Any]) -> None:
+        pipeline = index.get("_class_name")
+        if pipeline not in PIPELINES:
+            raise self._unusable(
+                f"is of a kind that cannot run yet ({pipeline})", fix="use a Stable Diffusion 1.x or 2.x model"
+            )
+        for part in PARTS:
+            entry = index.get(part.name)
+            named = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+            if named not in part.classes:
+                raise self._unusable(
+                    f"names an unknown {part.name} ({named})",
+                    fix=f"in model_index.json use {min(part.classes)}, or choose another model",
+                )
+
+    def _check_tokenizer(self) -> None:
+        at = self.folder / "tokenizer"
+        if not (at / "tokenizer.json").is_file():
+            for file in ("vocab.json", "merges.txt"):
+                self._must_exist(at / file)
+
+    def _check_numbers(self, facts: Facts) -> None:
+        channels = facts.unet.get("in_channels", 4)
+        if channels != 4:
+            raise self._unusable(
+                f"is not a plain text-to-image model (its UNet takes {channels} channels)", fix="use one that takes 4"
+            )
+        if facts.prediction not in PREDICTIONS:
+            raise self._unusable(
+                f"predicts {facts.prediction!r}, which cannot run yet",
+                fix=f"set prediction_type in scheduler/scheduler_config.json to {' or '.join(PREDICTIONS)}",
+            )
+        if facts.dtype not in DTYPES:
+            raise self._unusable(
+                f"keeps its weights as {facts.dtype}, which cannot run yet", fix=f"convert it to {', '.join(DTYPES)}"
+            )
+
+    def _weights(self, part: Part) -> Path:
+        """The plain file, else its fp16 variant (files ending in `.bin` or `.ckpt` are pickles, never opened)."""
+        plain = self.folder / part.name / f"{part.weights}.safetensors"
+        half = plain.with_name(f"{part.weights}.fp16.safetensors")
+        return self._must_exist(half if half.is_file() and not plain.is_file() else plain)
+
+    def _header(self, path: Path) -> Header:
+        try:
+            return read_header(path)
+        except DamagedFile as error:
+            raise self._unusable(f"cannot be used: {self._relative(path)} {error}") from error
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+
+    def _json(self, relative: str) -> Mapping[str, Any]:
+        path = self._must_exist(self.folder / relative)
+        try:
+            data = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise self._unusable(f"cannot be used: {relative} is not JSON", detail=str(error)) from error
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        if not isinstance(data, dict):
+            raise self._unusable(f"cannot be used: {relative} holds no settings")
+        return data
+
+    def _must_exist(self, path: Path) -> Path:
+        if not path.is_file():
+            raise self._unusable(f"lacks {self._relative(path)}")
+        return path
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _unreadable(self, path: Path, error: OSError) -> ModelUnusable:
+        return self._unusable(
+            f"cannot be read ({self._relative(path)}: {error.strerror})",
+            fix="allow reading the file",
+            detail=str(error),
+        )
+
+    def _unusable(self, problem: str, *, fix: str = COPY_AGAIN, detail: str | None = None) -> ModelUnusable:
+        return ModelUnusable(f"The model {self.name!r} {problem}", fix=fix, field="model", detail=detail)
