@@ -232,9 +232,13 @@ class ImageStore:
         return made
 
     def _inside(self, file: str) -> Path:
-        path = (self._root / file).resolve()
+        outside = StorageProblem(f"{Path(file).name} lies outside the outputs folder", fix="copy it into the folder")
+        try:
+            path = (self._root / file).resolve()
+        except (OSError, RuntimeError):  # links that lead in a circle
+            raise outside from None
         if not path.is_relative_to(self._root):
-            raise StorageProblem(f"{Path(file).name} lies outside the outputs folder", fix="copy it into the folder")
+            raise outside
         return path
 
     def _row(self, row: Row[Any]) -> ImageRow:

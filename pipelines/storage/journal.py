@@ -41,7 +41,7 @@ UNREADABLE = Problem(problem="This job was made by another version of Easel", fi
 
 
 class Journal:
-    """The jobs of one database. Every method is one transaction, on disk before it returns; all raise StorageProblem."""
+    """The jobs of one database. What a method writes is on disk before it returns; all raise StorageProblem."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,0 +1,104 @@
+"""The performer that paints: model library -> generation -> picture files -> events.
+
+Lives where torch does: in the worker process, or in the command line's own. The studio's process must not import this
+module; it names `PainterSetup` (in `setup.py`) instead.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from pipelines.core.error import EaselError, ModelUnusable, UnknownName, WorkerLost
+from pipelines.core.event import DeviceStatus, Event, Finished, Loading, PictureSaved, Stopped
+from pipelines.core.model import ModelInfo
+from pipelines.core.request import Precision
+from pipelines.core.stop import StopSignal
+from pipelines.generation.generate import Painted, generate
+from pipelines.jobs.worker import Work, ended
+from pipelines.models.residency import Residency
+from pipelines.models.scan import ModelLibrary
+from pipelines.storage.images import PictureFiles
+
+log = logging.getLogger(__name__)
+
+
+class Painter:
+    """Paints pictures with the models of `library` and saves them to `files`.
+
+    `targets` names a file for each picture, for the command line's `-o`; `favourite` is the model made ready before
+    the first job comes.
+    """
+
+    def __init__(
+        self, library: ModelLibrary, residency: Residency, files: PictureFiles, *,
+        targets: Sequence[Path] | None = None, favourite: str | None = None,
+    ) -> None:  # fmt: skip
+        self._library, self._residency, self._files = library, residency, files
+        self._targets, self._favourite = targets, favourite
+
+    def prepare(self) -> None:
+        """Bring the favourite model into memory, so that the first picture is quick."""
+        if self._favourite is None:
+            return
+        try:
+            self._residency.lend(self._library.usable(self._favourite), Precision.AUTO)
+        except (EaselError, OSError, RuntimeError) as error:
+            log.warning("The model %s was not made ready: %s", self._favourite, error)
+
+    def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
+        """Paint what `work` asks for. The last event is an End; raises WorkerLost when the device is lost."""
+        return ended(self._perform(work, stop))
+
+    def device_status(self) -> DeviceStatus | None:
+        return self._residency.device_status()
+
+    def _perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
+        began, left = time.monotonic(), work.request.count - work.first
+        try:
+            for event in self._paint(work, stop):
+                left -= isinstance(event, PictureSaved)
+                yield event
+        except torch.OutOfMemoryError as error:
+            self._residency.free()  # the next job begins with all the memory there is
+            raise _out_of_memory(error) from error
+        except torch.AcceleratorError as error:
+            # After such an error every later call on the device fails too: only a new process helps.
+            raise WorkerLost(
+                "The graphics device stopped working", fix="try again; if it stays, restart the computer",
+                detail=str(error),
+            ) from error  # fmt: skip
+        yield Stopped() if left > 0 and stop.after_picture else Finished(seconds=time.monotonic() - began)
+
+    def _paint(self, work: Work, stop: StopSignal) -> Iterator[Event]:
+        request = work.request
+        info = self._usable(request.model)
+        if not self._residency.is_lent(info, request.precision):
+            yield Loading(model=info.name, size=info.size)
+        model = self._residency.lend(info, request.precision)
+        for event in generate(request, model, stop, first=work.first):
+            yield self._save(event, work) if isinstance(event, Painted) else event
+
+    def _usable(self, name: str) -> ModelInfo:
+        try:
+            return self._library.usable(name)
+        except (UnknownName, ModelUnusable):
+            self._library.rescan()  # it may have been put into the folder a moment ago
+            return self._library.usable(name)
+
+    def _save(self, painted: Painted, work: Work) -> PictureSaved:
+        to = self._targets[painted.index] if self._targets else None
+        saved = self._files.save(
+            painted.image, work.request, index=painted.index, job=work.job, seconds=painted.seconds, to=to
+        )
+        return PictureSaved(index=saved.index, seed=saved.seed, file=saved.file, seconds=saved.seconds)
+
+
+def _out_of_memory(error: torch.OutOfMemoryError) -> EaselError:
+    return EaselError(
+        "The graphics memory is full",
+        fix="make the pictures smaller, paint fewer at once, or use precision fp16",
+        detail=str(error),
+    )

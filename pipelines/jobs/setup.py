@@ -1,0 +1,33 @@
+"""How a worker process makes its performer: plain values that travel into it. Torch is imported there, not here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.jobs.worker import Performer
+from pipelines.models.scan import ModelLibrary
+from pipelines.storage.images import PictureFiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class PainterSetup:
+    """Everything a painter needs to know. Calling it makes one."""
+
+    models: tuple[Path, ...]
+    """Models folders."""
+    outputs: Path
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N`, `mps`."""
+    favourite: str | None = None
+    """The model to make ready before the first job."""
+    targets: tuple[Path, ...] | None = None
+    """A file for each picture, instead of the outputs folder."""
+
+    def __call__(self) -> Performer:
+        # Imported here: whoever makes a setup (the studio's process) must not load torch.
+        from pipelines.jobs.perform import Painter  # noqa: PLC0415
+        from pipelines.models.residency import Residency  # noqa: PLC0415
+
+        return Painter(
+            ModelLibrary(self.models), Residency(self.device), PictureFiles(self.outputs),
+            targets=self.targets, favourite=self.favourite,
+        )  # fmt: skip
