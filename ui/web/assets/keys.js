@@ -1,0 +1,25 @@
+// Keys that work anywhere on the page.
+addEventListener('keydown', event => {
+  if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
+    event.preventDefault();
+    Easel.form.asked.tell();
+  }
+  if (event.altKey && /^[1-7]$/.test(event.key)) {
+    const tab = document.querySelectorAll('#pages [role="tab"]')[Number(event.key) - 1];
+    if (tab) { event.preventDefault(); tab.click(); }
+  }
+  if (event.key === 'Escape' && !isClosingSomething(event.target)) Easel.stopNow?.();
+}, true);
+
+/** Esc first closes what is open: a list, a field of a preset's name, the details sheet, the queue. */
+function isClosingSomething(target) {
+  return target.getAttribute?.('aria-expanded') === 'true' || Boolean(target.closest?.('[data-esc]'));
+}
+
+// #generate:error opens a tab in a state: every state can be linked, tested and photographed.
+Easel.address = (() => {
+  const changed = Easel.signal();
+  const parts = () => location.hash.slice(1).split(':');
+  addEventListener('hashchange', () => changed.tell(...parts()));
+  return { changed, get state() { return parts()[1] ?? ''; } };
+})();

@@ -1,0 +1,102 @@
+// The studio's events as they happen, over our own WebSocket. Knows every active job, of this page or any other.
+Easel.live = (() => {
+  const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
+  const news = { job: Easel.signal(), device: Easel.signal(), preview: Easel.signal(), connection: Easel.signal() };
+  const jobs = new Map();
+  const previews = new Map();
+  let socket = null, device = null, connected = false, wait = FIRST_WAIT;
+
+  const ENDS = new Set(['done', 'error']);
+  const hasEnded = view => ENDS.has(view.stage);
+
+  function connect() {
+    socket = new WebSocket(new URL('ws', document.baseURI).href.replace(/^http/, 'ws'));
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = begin;
+    socket.onmessage = frame => (typeof frame.data === 'string' ? hear(JSON.parse(frame.data)) : look(frame.data));
+    socket.onclose = () => {
+      setConnected(false);
+      setTimeout(connect, wait);
+      wait = Math.min(wait * 1.6, LONGEST_WAIT);
+    };
+  }
+
+  function begin() {
+    wait = FIRST_WAIT;
+    const before = new Set([...jobs.keys(), Easel.memory.get('job')].filter(Boolean));
+    jobs.clear();
+    setConnected(true);
+    setTimeout(() => before.forEach(settle), 1000);  // by then the server has named every job that still lives
+  }
+
+  function setConnected(now) {
+    connected = now;
+    news.connection.tell(connected);
+  }
+
+  function hear(frame) {
+    if (frame.type === 'device') { device = frame.view; news.device.tell(device); }
+    if (frame.type === 'view') take({ ...frame.view, job: frame.job });
+  }
+
+  function take(view) {
+    if (hasEnded(view)) {
+      jobs.delete(view.job);
+      forget(view.job);
+      if (Easel.memory.get('job') === view.job) Easel.memory.set('job', null);
+    } else {
+      jobs.set(view.job, view);
+    }
+    news.job.tell(view);
+  }
+
+  /** A preview: header length, header, JPEG. Shown from a blob URL; the one before is given back. */
+  function look(buffer) {
+    const length = new DataView(buffer).getUint32(0);
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+    const url = URL.createObjectURL(new Blob([new Uint8Array(buffer, 4 + length)], { type: 'image/jpeg' }));
+    const old = previews.get(header.job);
+    previews.set(header.job, url);
+    news.preview.tell(header.job, url);
+    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000);
+  }
+
+  function forget(job) {
+    const url = previews.get(job);
+    previews.delete(job);
+    if (url) setTimeout(() => URL.revokeObjectURL(url), 5000);
+  }
+
+  /** A job that was known and is no longer active ended while nobody listened: find out how. */
+  async function settle(job) {
+    if (jobs.has(job)) return;
+    try {
+      const ended = await Easel.ask(`api/jobs/${job}`);
+      if (ended.state === 'failed') take(failed(ended));
+      else if (ended.state !== 'queued' && ended.state !== 'running') take({ job, stage: 'done', images: ended.pictures });
+    } catch (error) {
+      console.warn(error);
+      Easel.memory.set('job', null);
+    }
+  }
+
+  const failed = ended => ({
+    job: ended.id, stage: 'error', title: ended.problem.problem, line: ended.problem.fix, problem: ended.problem,
+    images: ended.pictures, fixes: [{ text: Easel.say('fix.again'), values: ended.request }],
+  });
+
+  function stop(job, mode) {
+    if (connected) socket.send(JSON.stringify({ stop: job, mode }));
+  }
+
+  /** The job at work, or the next one. */
+  const present = () => [...jobs.values()].find(view => view.stage !== 'queued') ?? jobs.values().next().value ?? null;
+
+  connect();
+  return {
+    news, jobs, stop, present, hasEnded,
+    preview: job => previews.get(job),
+    get device() { return device; },
+    get connected() { return connected; },
+  };
+})();

@@ -1,0 +1,67 @@
+// The filmstrip: newest left, a rule between jobs, older ones brought in while scrolling. One Tab stop; arrows move.
+Easel.strip = ({ onChoose, onLive }) => {
+  const { make, patch, say } = Easel;
+  const quiet = make('span', { class: 'quiet' }, say('strip.empty'));
+  const live = make('button', { class: 'thumb busy', hidden: true, 'aria-label': say('strip.live'), onclick: onLive }, make('img', { alt: '' }), make('i', { class: 'bar' }));
+  const row = make('div', { class: 'thumbs' });
+  const node = make('div', { class: 'strip', role: 'group', 'aria-label': say('strip.label') }, live, row, quiet);
+  const thumbs = new Map();
+
+  node.addEventListener('scroll', () => {
+    if (node.scrollLeft + node.clientWidth > node.scrollWidth - 400) Easel.pictures.older();
+  });
+  node.addEventListener('wheel', event => {
+    if (Math.abs(event.deltaY) > Math.abs(event.deltaX)) { node.scrollLeft += event.deltaY; event.preventDefault(); }
+  }, { passive: false });
+
+  function thumb(picture) {
+    if (!thumbs.has(picture.id)) {
+      thumbs.set(picture.id, make('button', {
+        class: 'thumb', tabindex: -1, 'aria-pressed': 'false', 'data-id': picture.id,
+        'aria-label': say('strip.picture', { prompt: picture.request.prompt || say('queue.untitled'), seed: picture.seed }),
+        onclick: () => onChoose(picture.id),
+      }, make('img', { loading: 'lazy', src: picture.thumb, alt: '' })));
+    }
+    return thumbs.get(picture.id);
+  }
+
+  /** Only what is new or gone is touched, so that a long strip costs nothing while pictures are painted. */
+  function setPictures(list) {
+    const wanted = [];
+    list.forEach((picture, k) => {
+      if (k && picture.job !== list[k - 1].job) wanted.push(make('i', { class: 'sep' }));
+      wanted.push(thumb(picture));
+    });
+    const same = row.children.length === wanted.length && [...row.children].every((child, k) => child === wanted[k] || child.className === 'sep' && wanted[k].className === 'sep');
+    if (!same) row.replaceChildren(...wanted);
+    quiet.hidden = list.length > 0 || !live.hidden;
+  }
+
+  function setLive(view, source) {
+    live.hidden = !view;
+    quiet.hidden = !live.hidden || row.children.length > 0;
+    if (!view) return;
+    live.lastChild.style.setProperty('--p', `${view.share * 100}%`);
+    live.firstChild.hidden = !source;
+    if (source) patch.attribute(live.firstChild, 'src', source);
+  }
+
+  function select(id) {
+    live.setAttribute('aria-pressed', !live.hidden && id === null);
+    for (const [key, button] of thumbs) {
+      patch.attribute(button, 'aria-pressed', key === id);
+      patch.attribute(button, 'tabindex', key === id || (id === null && button === row.firstChild) ? 0 : -1);
+    }
+    const chosen = thumbs.get(id);
+    if (chosen && node.contains(document.activeElement)) chosen.focus({ preventScroll: true });
+    if (chosen?.isConnected) reveal(chosen);
+  }
+
+  function reveal(button) {
+    const left = button.offsetLeft - node.offsetLeft, right = left + button.offsetWidth;
+    if (left < node.scrollLeft) node.scrollLeft = left - 16;
+    else if (right > node.scrollLeft + node.clientWidth) node.scrollLeft = right - node.clientWidth + 16;
+  }
+
+  return { node, setPictures, setLive, select };
+};

@@ -1,0 +1,128 @@
+// The stage's six states as elements. Each returns { node, update }: built once, then only patched while it lasts.
+Easel.views = (() => {
+  const { make, svg, icon, patch, say } = Easel;
+
+  const button = (text, attributes, iconName) => make('button', { class: 'btn', ...attributes }, iconName && icon(iconName), text);
+  const iconButton = (name, label, attributes) => make('button', { class: 'btn sq', 'aria-label': label, title: label, ...attributes }, icon(name));
+
+  function frame(width, height, ...inside) {
+    const figure = make('figure', { class: 'pic' }, inside);
+    shape(figure, width, height);
+    return { box: make('div', { class: 'frame' }, figure), figure };
+  }
+
+  function shape(figure, width, height) {
+    if (width && height) figure.style.setProperty('--ar', width / height);
+  }
+
+  function empty({ ideas, onIdea }) {
+    const node = make('div', { class: 'invite' }, icon('easel', 48), make('h2', {}, say('empty.title')), make('p', {}, say('empty.text')),
+      make('div', { class: 'ideas' }, ideas.map(idea => make('button', { class: 'chip big', onclick: () => onIdea(idea) }, idea))));
+    return { node, update() {} };
+  }
+
+  function disabled() {
+    const title = make('h2'), line = make('p');
+    const node = make('div', { class: 'invite off', role: 'status' }, icon('easel', 48), title, line);
+    return { node, update({ problem }) { patch.text(title, problem.problem); patch.text(line, sentence(problem.fix)); } };
+  }
+
+  function ring() {
+    const on = svg('circle', { class: 'on', cx: 18, cy: 18, r: 15, pathLength: 100, 'stroke-dasharray': '0 100' });
+    const node = svg('svg', { class: 'ring', viewBox: '0 0 36 36', 'aria-hidden': 'true' }, svg('circle', { cx: 18, cy: 18, r: 15 }), on);
+    return { node, set: share => patch.attribute(on, 'stroke-dasharray', `${Math.round(share * 100)} 100`) };
+  }
+
+  /** A job at work: queued, loading or running; the last picture stands dimmed behind until there is a preview. */
+  function running({ onStop }) {
+    const image = make('img', { alt: '' }), bar = make('i', { class: 'bar' });
+    const { box, figure } = frame(1, 1, image, bar);
+    const title = make('b'), line = make('span'), dial = ring(), spoken = make('p', { class: 'spoken', role: 'status' });
+    const notice = make('p', { class: 'notice' });
+    const after = button(say('stage.stop_after'), { title: say('stage.stop_after.title'), onclick: () => stop('after_picture') });
+    const now = button(say('stage.stop_now'), { class: 'btn danger', title: say('stage.stop_now.title'), onclick: () => stop('now') });
+    const hud = make('div', { class: 'hud' }, dial.node, make('div', { class: 'grow' }, title, line), after, now);
+    let quarter = '', job = '';
+
+    function stop(mode) {
+      after.disabled = true;
+      if (mode === 'now') now.disabled = true;
+      else patch.text(after, say('stage.stopping_after'));
+      onStop(mode);
+    }
+
+    function update({ view, preview, backdrop }) {
+      if (job !== view.job) { job = view.job; after.disabled = now.disabled = false; patch.text(after, say('stage.stop_after')); }
+      const source = preview ?? backdrop;
+      figure.hidden = !source;
+      if (source) patch.attribute(image, 'src', source);
+      figure.classList.toggle('dim', !preview);
+      shape(figure, view.width, view.height);
+      image.alt = preview ? say('stage.preview_of', { picture: view.picture }) : '';
+      bar.style.setProperty('--p', `${view.share * 100}%`);
+      dial.node.classList.toggle('waiting', view.stage !== 'running');
+      dial.set(view.stage === 'running' ? view.share : 0.25);
+      patch.text(title, view.title);
+      patch.text(line, view.line);
+      patch.text(notice, view.notice);
+      notice.hidden = !view.notice;
+      after.hidden = view.count - view.picture < 1 || view.stage !== 'running';
+      announce(view);
+    }
+
+    function announce(view) {
+      const mark = `${view.stage} ${view.picture} ${Math.floor(view.share * 4)} ${view.notice}`;
+      if (mark !== quarter) patch.text(spoken, [view.notice, view.title, view.line].filter(Boolean).join('. '));
+      quarter = mark;
+    }
+
+    return { node: [box, notice, hud, spoken], update };
+  }
+
+  function done({ onReuse, onDetails }) {
+    const image = make('img', { alt: '' });
+    const { box, figure } = frame(1, 1, image);
+    const save = make('a', { class: 'btn sq', id: 'save-copy', 'aria-label': say('picture.save'), title: `${say('picture.save')} (S)` }, icon('save'));
+    const info = iconButton('info', say('picture.details'), { onclick: onDetails, title: `${say('picture.details')} (I)` });
+    const tools = make('div', { class: 'hud tools', role: 'toolbar', 'aria-label': say('picture.tools') },
+      button(say('picture.reuse'), { onclick: onReuse }, 'again'), make('i', { class: 'sep' }), save, info);
+
+    function update({ picture, details }) {
+      if (image.getAttribute('src') !== picture.url) {
+        image.src = picture.url;
+        figure.style.animation = 'none';
+        void figure.offsetWidth;  // so that the new picture fades in as well
+        figure.style.animation = '';
+      }
+      shape(figure, picture.width, picture.height);
+      image.alt = picture.request.prompt;
+      save.href = picture.url;
+      save.download = picture.file.split('/').at(-1);
+      patch.attribute(info, 'aria-pressed', details);
+    }
+
+    return { node: [box, tools], update };
+  }
+
+  function error({ onFix }) {
+    const title = make('h2'), line = make('p'), acts = make('div', { class: 'acts' }), pre = make('pre');
+    const detail = make('details', {}, make('summary', {}, say('error.detail')), pre);
+    const node = make('div', { class: 'problem', role: 'alert' }, make('div', { class: 'tag' }, icon('warn', 20)), make('div', {}, title, line, acts, detail));
+
+    function update({ view }) {
+      patch.text(title, view.title);
+      patch.text(line, sentence(view.line));
+      acts.replaceChildren(...view.fixes.map((fix, k) =>
+        button(fix.text, { class: k === 0 ? 'btn solid' : 'btn', onclick: () => onFix(fix) })));
+      acts.hidden = !view.fixes.length;
+      patch.text(pre, view.problem?.detail ?? '');
+      detail.hidden = !view.problem?.detail;
+    }
+
+    return { node, update };
+  }
+
+  const sentence = text => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
+
+  return { empty, disabled, running, done, error };
+})();

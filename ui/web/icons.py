@@ -1,0 +1,37 @@
+"""One small icon set (24 px grid, 1.75 px stroke), for the page's scripts and as CSS masks for Gradio's own buttons."""
+
+from urllib.parse import quote
+
+PATHS = {
+    "again": "M4 12a8 8 0 0 1 14-5l2 2M20 4v5h-5M20 12a8 8 0 0 1-14 5l-2-2M4 20v-5h5",
+    "check": "M5 12l5 5 9-10",
+    "close": "M6 6l12 12M18 6 6 18",
+    "dice": "M4 4h16v16H4zM8.5 8.5h.2M15.5 8.5h.2M12 12h.2M8.5 15.5h.2M15.5 15.5h.2",
+    "easel": "M12 2v3M5 5h14v10H5zM8 15l-3 7M16 15l3 7M12 15v4",
+    "generate": "M12 3v4M12 17v4M3 12h4M17 12h4M6 6l2.5 2.5M15.5 15.5 18 18M18 6l-2.5 2.5M8.5 15.5 6 18",
+    "info": "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01",
+    "keep": "M6 4h12v16l-6-5-6 5z",
+    "save": "M12 4v11M7 11l5 5 5-5M5 20h14",
+    "sun": (
+        "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.5 1.5"
+        "M17.5 17.5 19 19M19 5l-1.5 1.5M6.5 17.5 5 19"
+    ),
+    "trash": "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+    "warn": "M12 4 2.5 20h19zM12 10v4M12 17h.01",
+}
+
+TABS = ("generate",)
+"""The tabs there are; each has an icon of its name on the rail."""
+
+
+def mask_css() -> str:
+    """The rail's icons: Gradio draws the tabs, so they are masks that take the text's colour."""
+    return "\n".join(_rule(f'[data-tab-id="{tab}"]', tab) for tab in TABS)
+
+
+def _rule(selector: str, name: str) -> str:
+    svg = (
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='black' stroke-width='1.75' "
+        f"stroke-linecap='round' stroke-linejoin='round'><path d='{PATHS[name]}'/></svg>"
+    )
+    return f'{selector}{{--icon:url("data:image/svg+xml,{quote(svg)}")}}'

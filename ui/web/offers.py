@@ -1,0 +1,62 @@
+"""What the form offers and begins with: models, sizes, schedules, presets, as plain data for the page."""
+
+from typing import Any
+
+from pipelines.core.model import ModelInfo
+from pipelines.core.request import GenerateRequest
+from pipelines.core.samplers import SAMPLERS, SCHEDULES
+from ui.web.services import WebServices
+from ui.web.sizes import sizes
+
+
+def first_value(name: str) -> Any:
+    """What a field holds before anybody touched it: the request's own default."""
+    return GenerateRequest.model_fields[name].default
+
+
+def first_model(services: WebServices) -> ModelInfo | None:
+    """The model a new page begins with: the request's default if it is there, else the first that can paint."""
+    models = usable(services)
+    return next((model for model in models if model.name == first_value("model")), models[0] if models else None)
+
+
+def first_size(services: WebServices) -> tuple[int, int]:
+    """The native size of the first model."""
+    model = first_model(services)
+    return (model.native_size, model.native_size) if model else (first_value("width"), first_value("height"))
+
+
+def usable(services: WebServices) -> list[ModelInfo]:
+    """The models that can paint."""
+    return [model for model in services.models.list() if model.problem is None]
+
+
+def model_choices(services: WebServices) -> list[tuple[str, str]]:
+    """Label and name of every model that can paint."""
+    return [(f"{model.name}  ·  {model.family}", model.name) for model in usable(services)]
+
+
+def model_sizes(services: WebServices) -> dict[str, list[dict[str, Any]]]:
+    """The sizes each model is offered in."""
+    return {model.name: [size._asdict() for size in sizes(model.native_size)] for model in usable(services)}
+
+
+def schedules(sampler: str, schedule: str) -> dict[str, Any]:
+    """The schedules a sampler can follow, as the drop-down's choices; a present one that it cannot gives way."""
+    choices = [(s.label, s.key) for s in SCHEDULES if s.key in SAMPLERS.find(sampler).schedules]
+    kept = schedule in {key for _, key in choices}
+    return {"choices": choices, "value": schedule if kept else choices[0][1]}
+
+
+def presets(services: WebServices) -> list[dict[str, Any]]:
+    """Every preset, those that ship with Easel first."""
+    return [
+        {
+            "name": preset.name,
+            "meaning": preset.meaning,
+            "own": not preset.factory,
+            "values": preset.settings,
+            "version": preset.version,
+        }
+        for preset in services.presets.list()
+    ]

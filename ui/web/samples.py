@@ -1,0 +1,59 @@
+"""Every state of the stage with made-up data, at its own address (`#generate:error`), for designers and tests.
+
+They are made by `show`, as the real ones are, so that they cannot drift away from them.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.core.error import Problem
+from pipelines.core.event import Event, Failed, Loading, Progress
+from pipelines.core.request import read_request
+from pipelines.jobs.queue import JobView
+from ui.web.show import show
+from ui.web.words import Words
+
+REQUEST = read_request({"prompt": "a red house under a night sky", "count": 4, "batch_size": 4, "seed": 1837402})
+PICTURE = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'%3E"
+    "%3Crect width='64' height='64' fill='%23182048'/%3E%3Ccircle cx='50' cy='12' r='6' fill='%23f4e8c0'/%3E"
+    "%3Crect y='44' width='64' height='20' fill='%23304e34'/%3E"
+    "%3Crect x='20' y='34' width='24' height='18' fill='%23c83c32'/%3E"
+    "%3Cpath d='M16 34 32 22l16 12z' fill='%23784a38'/%3E%3C/svg%3E"
+)
+
+
+def states(words: Words) -> dict[str, dict[str, Any]]:
+    """State -> what `stage.js` puts on the stage."""
+    job = JobView(id="sample", request=REQUEST, state="running", submitted=datetime(2026, 1, 1, tzinfo=UTC), attempt=1)
+
+    def view(event: Event) -> dict[str, Any]:
+        return show(job, event, words).model_dump(mode="json")
+
+    refused = Problem(
+        problem=words("error.sample"),
+        fix=words("error.sample.fix"),
+        field="batch_size",
+        detail=words("error.sample.detail"),
+    )
+    absent = Problem(problem=words("disabled.sample"), fix=words("disabled.sample.fix"))
+    return {
+        "empty": {"name": "empty"},
+        "loading": {"name": "running", "view": view(Loading(model="flat", size=25_000_000)), "picture": PICTURE},
+        "running": {
+            "name": "running",
+            "view": view(Progress(picture=2, count=4, step=12, steps=20, seconds_left=9.0)),
+            "picture": PICTURE,
+        },
+        "done": {"name": "done", "picture": _picture()},
+        "error": {"name": "error", "view": view(Failed(problem=refused))},
+        "disabled": {"name": "disabled", "problem": absent.model_dump()},
+    }
+
+
+def _picture() -> dict[str, Any]:
+    return {
+        "id": 0, "url": PICTURE, "thumb": PICTURE, "width": REQUEST.width, "height": REQUEST.height,
+        "seed": REQUEST.seed, "index": 0, "job": "sample", "file": "sample.png", "seconds": 3.1,
+        "infotext": "", "missing": False, "request": REQUEST.model_dump(mode="json"),
+    }  # fmt: skip

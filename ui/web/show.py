@@ -1,0 +1,202 @@
+"""What the page shows of a job: a pure function from its state and its latest event to a View."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, assert_never
+
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.core.error import Problem
+from pipelines.core.event import (
+    DeviceStatus,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    PictureSaved,
+    Preview,
+    Progress,
+    Queued,
+    Restarted,
+    Stopped,
+)
+from pipelines.jobs.queue import JobView
+from ui.web.fixes import Fix, fixes
+from ui.web.words import Words
+
+SHORT_PROMPT = 60
+
+
+class Stage(StrEnum):
+    """What the stage looks like while this job is on it."""
+
+    QUEUED = "queued"
+    LOADING = "loading"
+    RUNNING = "running"
+    DONE = "done"
+    ERROR = "error"
+
+
+class View(BaseModel):
+    """A job as the page shows it, in words. A plain value; it travels over the WebSocket as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: Stage
+    title: str
+    line: str = ""
+    job: str = ""
+    prompt: str = ""
+    """The beginning of it, to tell jobs apart in the queue."""
+    share: float = 0.0
+    """Of the picture at hand, 0 to 1."""
+    picture: int = 1
+    count: int = 1
+    width: int = 0
+    height: int = 0
+    images: tuple[int, ...] = ()
+    """Ids of the finished pictures, oldest first."""
+    notice: str = ""
+    """Something the person should know although the work goes on."""
+    problem: Problem | None = None
+    fixes: tuple[Fix, ...] = ()
+
+
+class DeviceView(BaseModel):
+    """The header's gauge and queue pill, in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    memory: str
+    share: float
+    """Of the memory, 0 to 1."""
+    queue: int
+    queue_text: str
+    problem: Problem | None = None
+
+
+def show(job: JobView, event: Event | None, words: Words) -> View:
+    """The job after `event`; None: as it stands, for a page that has just opened."""
+    view = View(
+        stage=Stage.RUNNING,
+        title="",
+        job=job.id,
+        prompt=shorten(job.request.prompt),
+        count=job.request.count,
+        width=job.request.width,
+        height=job.request.height,
+        images=job.pictures,
+        notice=_notice(job, words),
+    )
+    return view.model_copy(update=_changes(job, event or latest(job), words))
+
+
+def latest(job: JobView) -> Event:
+    """The event that brought the job to its present state."""
+    match job.state:
+        case "queued":
+            return Queued(position=job.position or 1)
+        case "running":
+            return job.progress or job.loading or Queued(position=1)
+        case "finished":
+            return Finished(seconds=0)
+        case "stopped":
+            return Stopped()
+        case "failed":
+            unknown = Problem(problem="The job failed", fix="try again")
+            return Failed(problem=job.problem or unknown)
+
+
+def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noqa: PLR0911, one for each event
+    match event:
+        case Queued(position=position):
+            line = words("stage.queued.next") if position <= 1 else words("stage.queued.place", position=position)
+            return {"stage": Stage.QUEUED, "title": words("stage.queued"), "line": line}
+        case Loading(model=model, size=size):
+            title = words("stage.loading", model=model)
+            return {"stage": Stage.LOADING, "title": title, "line": words("stage.loading.size", size=memory(size))}
+        case Progress():
+            return _progress(event, words)
+        case Preview() | PictureSaved() | Restarted():
+            if job.progress is None:
+                return {"title": words("stage.starting")}
+            return _progress(job.progress, words)
+        case Finished():
+            return {"stage": Stage.DONE, "title": words("stage.done"), "share": 1.0}
+        case Stopped():
+            return {"stage": Stage.DONE, "title": words("stage.stopped")}
+        case Failed(problem=problem):
+            failed = show_problem(problem, job.request.model_dump(mode="json"), words, retry=True)
+            return {name: getattr(failed, name) for name in failed.model_fields_set}
+        case _:
+            assert_never(event)
+
+
+def _progress(at: Progress, words: Words) -> dict[str, Any]:
+    line = words("stage.picture", picture=at.picture, count=at.count) if at.count > 1 else ""
+    if at.seconds_left is not None:
+        left = _duration(at.seconds_left, words)
+        line = f"{line} · {left}" if line else left
+    return {
+        "stage": Stage.RUNNING,
+        "title": words("stage.step", step=at.step, steps=at.steps) if at.step else words("stage.starting"),
+        "line": line,
+        "share": at.step / at.steps,
+        "picture": at.picture,
+        "count": at.count,
+    }
+
+
+def _notice(job: JobView, words: Words) -> str:
+    if job.restarted is None or job.state not in {"queued", "running"}:
+        return ""
+    return words("stage.restarted", problem=job.restarted.problem.problem, picture=len(job.pictures) + 1)
+
+
+def show_problem(problem: Problem, values: Mapping[str, Any], words: Words, *, retry: bool = False) -> View:
+    """A refusal about these values. `retry`: they may work the next time (a job failed; it was not refused)."""
+    return View(
+        stage=Stage.ERROR,
+        title=problem.problem,
+        line=problem.fix,
+        problem=problem,
+        fixes=fixes(problem, values, words, retry=retry),
+    )
+
+
+def show_device(device: DeviceStatus | None, queue: int, words: Words) -> DeviceView:
+    """The gauge and the queue pill; `device` is None until the worker has spoken."""
+    queue_text = words("queue.count", n=queue) if queue else words("queue.empty")
+    if device is None:
+        return DeviceView(label=words("device.waiting"), memory="", share=0, queue=queue, queue_text=queue_text)
+    used = words("device.memory", used=_gigabytes(device.used), total=_gigabytes(device.total))
+    return DeviceView(
+        label=device.label,
+        memory=used,
+        share=min(1.0, device.used / device.total) if device.total else 0.0,
+        queue=queue,
+        queue_text=queue_text,
+        problem=device.problem,
+    )
+
+
+def shorten(prompt: str) -> str:
+    """The prompt's first line, cut to fit one row."""
+    first = prompt.strip().partition("\n")[0]
+    return first if len(first) <= SHORT_PROMPT else f"{first[: SHORT_PROMPT - 1].rstrip()}…"
+
+
+def memory(size: int) -> str:
+    """Bytes for people: `25 MB`, `2.0 GB`."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f}" if size < 10e9 else f"{size / 1e9:.0f}"
+
+
+def _duration(seconds: float, words: Words) -> str:
+    if seconds < 90:
+        return words("stage.seconds_left", n=max(1, round(seconds)))
+    return words("stage.minutes_left", n=round(seconds / 60))

@@ -1,0 +1,83 @@
+"""The studio's page: header, rail and tabs, put together; and everything Gradio must be given when it is mounted."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.core.samplers import SAMPLERS, SCHEDULES
+from ui.web import offers
+from ui.web.icons import PATHS, mask_css
+from ui.web.services import WebServices
+from ui.web.tabs import generate
+from ui.web.theme import theme
+from ui.web.widgets.fields import Choice
+from ui.web.widgets.panel import ASSETS, asset
+from ui.web.widgets.stage import StatusPanel
+from ui.web.words import Words
+
+PLAIN_STYLES = ("tokens.css", "gradio.css")
+OUR_STYLES = ("app.css", "stage.css", "phone.css")
+"""Nested in Gradio's container, so that they outrank its own rules for buttons and texts."""
+SCRIPTS = (
+    "easel.js", "theme.js", "live.js", "pictures.js", "form.js", "keys.js", "views.js", "details.js", "strip.js",
+)  # fmt: skip
+"""Loaded from <head>, in this order; a widget's own script comes with the widget."""
+
+
+@dataclass(frozen=True)
+class Dress:
+    """How the page looks and what it loads: the arguments of `gr.mount_gradio_app`."""
+
+    theme: gr.themes.Base
+    head: str
+    favicon_path: Path
+
+
+def dress(words: Words) -> Dress:
+    """Theme, styles and scripts, in the language of `words`."""
+    ours = "\n".join(map(asset, OUR_STYLES))
+    css = "\n".join([*map(asset, PLAIN_STYLES), mask_css(), f".gradio-container {{\n{ours}}}"])
+    names = {"sampler": {s.key: s.label for s in SAMPLERS}, "schedule": {s.key: s.label for s in SCHEDULES}}
+    data = json.dumps({"words": dict(words.table), "icons": PATHS, "names": names}).replace("<", "\\u003c")
+    scripts = [f"<script>{asset(name)}</script>" for name in SCRIPTS]
+    # Not Gradio's `css`: it writes every rule twice, once with a prefix, and breaks :is(a, b) and @container.
+    head = f'<style>{css}</style><script type="application/json" id="easel-data">{data}</script>' + "".join(scripts)
+    return Dress(theme(), head, ASSETS / "favicon.svg")
+
+
+def build(services: WebServices, words: Words) -> gr.Blocks:
+    """The page. Every press of Generate becomes a job; everything else that changes arrives over the WebSocket."""
+    with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True) as page:
+        model = header(services, words)
+        with gr.Tabs(elem_id="pages"):
+            tab = generate.generate_tab(services, words)
+        generate.wire(tab, model, page, services, words)
+    return page
+
+
+def header(services: WebServices, words: Words) -> Component:
+    """Wordmark, model picker, and the status at the right. Returns the model picker; it concerns every tab."""
+    with gr.Row(elem_id="top"):
+        gr.HTML(BRAND, apply_default_css=False, elem_id="brand")
+        model = model_picker(services, words)
+        StatusPanel(elem_id="status")
+    return model
+
+
+def model_picker(services: WebServices, words: Words) -> Choice:
+    """Models by name and family."""
+    first = offers.first_model(services)
+    return Choice(
+        offers.model_choices(services), value=first and first.name, label=words("field.model"), container=False,
+        interactive=True, elem_id="field-model",
+    )  # fmt: skip
+
+
+BRAND = (
+    '<div class="brand"><svg class="i" width="22" height="22" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
+    'stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">'
+    f'<path d="{PATHS["easel"]}"/></svg><span>Easel</span></div>'
+)

@@ -1,0 +1,66 @@
+"""Form fields of our own: number, size, seed, count, presets; and Gradio's choice without its own refusal."""
+
+from typing import Any, ClassVar
+
+import gradio as gr
+
+from ui.web.answers import PresetOrder
+from ui.web.widgets.panel import Panel, Quiet
+
+MAX_TYPED = 60
+"""Characters of a number field."""
+
+
+class Choice(gr.Dropdown, metaclass=Quiet):  # type: ignore[misc] # gradio is untyped
+    """A drop-down whose value is judged by the request, which names the fix, and not by a toast of Gradio's."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload if isinstance(payload, str) else None
+
+
+class NumberField(Panel):
+    """A number between `limits`, with a slider where `drag` gives a handy range. Other text is passed on as typed."""
+
+    script: ClassVar[str] = "number.js"
+
+    def accepts(self, payload: Any) -> bool:
+        number = isinstance(payload, int | float) and not isinstance(payload, bool)
+        return number or (isinstance(payload, str) and len(payload) <= MAX_TYPED)
+
+
+class SizeShapes(Panel):
+    """The size as drawn shapes; shows `{model, width, height}` and offers `sizes[model]`."""
+
+    script: ClassVar[str] = "shapes.js"
+
+    def accepts(self, payload: Any) -> bool:
+        return isinstance(payload, dict) and payload.keys() <= {"model", "width", "height"}
+
+
+class FreshSeed(Panel):
+    """Whether every job draws a new seed (the value), and a button that takes the last one again."""
+
+    script: ClassVar[str] = "seed.js"
+
+    def accepts(self, payload: Any) -> bool:
+        return isinstance(payload, bool)
+
+
+class Presets(Panel):
+    """Chooses, saves and deletes presets of whole settings; the value is a `PresetOrder`."""
+
+    script: ClassVar[str] = "presets.js"
+
+    def preprocess(self, payload: Any) -> PresetOrder:
+        return PresetOrder.model_validate(payload)
+
+
+class GenerateBar(Panel):
+    """The foot of the column: count (the value) and Generate. Events: `run`, `fill` (the form sets its fields)."""
+
+    script: ClassVar[str] = "bar.js"
+
+    def accepts(self, payload: Any) -> bool:
+        return isinstance(payload, int) and not isinstance(payload, bool)
