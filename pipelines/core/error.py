@@ -47,6 +47,10 @@ class UnknownName(EaselError):
     """A name (sampler, model, preset, job, picture) that is not in its table; the fix offers the nearest."""
 
 
+class Conflict(EaselError):
+    """A name that is taken, or a thing somebody else changed meanwhile."""
+
+
 class ModelUnusable(EaselError):
     """A model that is listed but cannot be loaded: files missing, cut or of a kind that cannot run yet."""
 

@@ -32,6 +32,9 @@ STATUS_SECONDS = 2.0
 BACK_OFF = (0.0, 0.5, 2.0, 10.0)
 """Seconds before a new process, by how many died in a row without having done anything."""
 
+READY = "ready"
+"""The child's word that it can take work."""
+
 
 class ProcessWorker:
     """Starts its process at once, so that it is warm when the first job comes.
@@ -45,6 +48,8 @@ class ProcessWorker:
         self._changed = threading.Condition()
         self._child: _Child | None = None
         self._device: DeviceStatus | None = None
+        self._deaths = 0
+        self._loss = WorkerLost("The worker is not running", fix="try again in a moment")
         self._closing = False
         self._keeper = threading.Thread(target=self._keep_alive, name="worker-keeper", daemon=True)
         self._keeper.start()
@@ -58,6 +63,9 @@ class ProcessWorker:
         """The child's process id, for whoever watches it; None between two children."""
         with self._changed:
             return self._child.process.pid if self._child else None
+
+    def wait_ready(self, stop: StopSignal) -> None:
+        self._ready_child(stop)
 
     def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
         """As `Worker.perform`; one at a time."""
@@ -105,9 +113,10 @@ class ProcessWorker:
 
     def _ready_child(self, stop: StopSignal) -> "_Child":
         with self._changed:
-            while self._child is None:
-                if self._closing or stop.now:
-                    raise WorkerLost("The worker is not running", fix="try again in a moment")
+            deaths = self._deaths
+            while not (self._child and self._child.is_ready):
+                if self._closing or stop.now or self._deaths > deaths:
+                    raise self._loss
                 self._changed.wait(0.1)
             return self._child
 
@@ -129,11 +138,12 @@ class ProcessWorker:
                     log.warning("The worker cannot be started: %s", error)
                     idle_deaths += 1
                     continue
-                self._changed.notify_all()
             did_work = child.listen(self._note_device)
             self._dismiss(child)
             self._device = None
             child.see_out()
+            with self._changed:
+                self._deaths, self._loss = self._deaths + 1, _lost(child.process.exitcode)
             idle_deaths = 0 if did_work else idle_deaths + 1
 
     def _note_device(self, status: DeviceStatus) -> None:
@@ -148,6 +158,8 @@ class _Child:
         """Its events; None: it is dead."""
         self.is_free = True
         """It has no work."""
+        self.is_ready = False
+        """It can take work."""
         spawn = multiprocessing.get_context("spawn")  # a fork would copy our threads' locks, and CUDA forbids it
         self._pipe, theirs = spawn.Pipe()
         self.process = spawn.Process(target=_live, args=(theirs, make, guard), name="easel-worker", daemon=True)
@@ -172,6 +184,9 @@ class _Child:
                 return did_work
             if isinstance(said, DeviceStatus):
                 note_device(said)
+                continue
+            if said == READY:
+                self.is_ready = True
                 continue
             did_work = True
             self.is_free = self.is_free or isinstance(said, End)
@@ -206,6 +221,7 @@ def _live(pipe: Connection, make: MakePerformer, guard: Path | None) -> None:
     orders = _Orders(pipe)
     with FileLock(guard) if guard else nullcontext():
         performer = _made(make)
+        pipe.send(READY)
         _tell_device(pipe, performer)
         if not orders.waiting():
             performer.prepare()

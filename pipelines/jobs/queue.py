@@ -226,25 +226,33 @@ class JobQueue:
         """Begin the job, and again whenever its worker is lost, until it ends."""
         lost = INTERRUPTED if job.view.attempt else None
         while True:
-            if lost and job.view.attempt >= MAX_ATTEMPTS:
-                return Failed(problem=_poison(lost, job.view.attempt))
-            attempt = self._journal.begin(job.id)
-            job.view = job.view.model_copy(update={"attempt": attempt, "pictures": self._pictures(job.id)})
-            if lost:
-                self._tell(job, Restarted(problem=lost, attempt=attempt))
+            job.view = job.view.model_copy(update={"pictures": self._pictures(job.id)})
             first = self._first_missing(job)
             if first == job.request.count:
                 return Finished(seconds=0.0)
+            if lost and job.view.attempt >= MAX_ATTEMPTS:
+                return Failed(problem=_poison(lost, job.view.attempt))
+            if lost:
+                self._tell(job, Restarted(problem=lost, attempt=job.view.attempt + 1))
             try:
+                self._begin(job)
                 return self._follow(job, Work(job.request, job.id, first))
             except WorkerLost as error:
                 lost = error.as_problem
-                log.warning("Job %s lost its worker (attempt %d): %s", job.id, attempt, error)
+                log.warning("Job %s lost its worker (attempt %d): %s", job.id, job.view.attempt, error)
             for row in self._adopt():
                 if row.job == job.id:
                     self._tell(job, _saved(row))
             if job.stop.after_picture:
                 return Stopped()
+
+    def _begin(self, job: _Job) -> None:
+        """Count the attempt, in the journal first: a crash must find it there. Raises WorkerLost."""
+        try:
+            self._worker.wait_ready(job.stop)  # a studio killed while its worker starts is not the job's fault
+        finally:
+            attempt = self._journal.begin(job.id)
+            job.view = job.view.model_copy(update={"attempt": attempt})
 
     def _follow(self, job: _Job, work: Work) -> End:
         """Pass on what the worker tells, until the end. Raises WorkerLost."""

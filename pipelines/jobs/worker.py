@@ -45,6 +45,9 @@ MakePerformer = Callable[[], Performer]
 class Worker(Protocol):
     """Has a performer somewhere (a process here, a machine of a cluster), and replaces it when it is lost."""
 
+    def wait_ready(self, stop: StopSignal) -> None:
+        """Until it can take work. Raises WorkerLost when it dies while it starts, or `stop` says now."""
+
     def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
         """As `Performer.perform`. Raises WorkerLost when the performer died; the next call has a new one."""
 

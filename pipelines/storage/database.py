@@ -18,11 +18,12 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.pool import QueuePool
 
 from pipelines.core.error import StorageProblem
+from pipelines.storage.files import make_folder
 from pipelines.storage.schema import migrate
 
 log = logging.getLogger(__name__)
 
-BUSY_MS = 5000
+BUSY_SECONDS = 5.0
 """How long a statement waits for a foreign program that has the file locked."""
 QUEUE_SECONDS = 30
 """How long a thread waits for the one connection."""
@@ -35,16 +36,16 @@ class Database:
     when the file cannot be opened or written, or was made by a newer Easel.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
         self.notice: str | None = None
         try:
-            self._engine = _open(path)
+            self._engine = _open(path, busy_seconds)
         except DBAPIError as error:
             if not _is_damage(error):
                 raise _problem(error, path) from error
             self.notice = _move_aside(path)
-            self._engine = _open(path)
+            self._engine = _open(path, busy_seconds)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -62,18 +63,11 @@ class Database:
         self._engine.dispose()
 
 
-def _open(path: Path) -> Engine:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageProblem(
-            f"The data folder {path.parent.name} cannot be made: {error.strerror}",
-            fix="choose another with --data",
-            detail=str(error),
-        ) from error
+def _open(path: Path, busy_seconds: float) -> Engine:
+    make_folder(path.parent)
     engine = create_engine(
         f"sqlite:///{path}", poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=QUEUE_SECONDS,
-        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False, "isolation_level": None},
+        connect_args={"timeout": busy_seconds, "check_same_thread": False, "isolation_level": None},
     )  # fmt: skip
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)

@@ -79,17 +79,17 @@ def read_picture(path: Path) -> PictureFacts:
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
     """The picture at `path`, its kind told by its content. Raises StorageProblem for anything else, or a huge one."""
+    too_large = StorageProblem(f"{path.name} is too large", fix=f"use at most {MAX_PIXELS // 1_000_000} megapixels")
     try:
         with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
             if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
-                raise StorageProblem(
-                    f"{path.name} is too large ({image.width}x{image.height})",
-                    fix=f"make it smaller than {MAX_PIXELS // 1_000_000} megapixels",
-                )
+                raise too_large
             yield image
     except FileNotFoundError:
         raise StorageProblem(f"There is no picture {path.name}", fix="check the name") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise too_large from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise StorageProblem(
             f"{path.name} is damaged or no picture", fix="use a PNG, JPEG or WebP file", detail=str(error)
         ) from error

@@ -29,8 +29,8 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], None], *, rep
     StorageProblem when the disk is full or the folder cannot be written; nothing is left behind then.
     """
     temporary = path.with_name(f"{OURS}{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             file.write(content) if isinstance(content, bytes) else content(file)
             file.flush()
@@ -44,6 +44,14 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], None], *, rep
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it, unless it is there. Raises StorageProblem."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_problem(error, folder, verb="made") from error
 
 
 def _publish(temporary: Path, path: Path) -> None:
@@ -70,9 +78,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def storage_problem(error: OSError, path: Path) -> StorageProblem:
-    """The error a person reads when `path` could not be written or read."""
-    what = f"{path.name} could not be saved"
+def storage_problem(error: OSError, path: Path, *, verb: str = "saved") -> StorageProblem:
+    """The error a person reads when `path` could not be `verb`."""
+    what = f"{path.name} could not be {verb}"
     folder = path.parent.name or str(path.parent)
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:

@@ -9,7 +9,7 @@ import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from pipelines.core.error import StorageProblem
-from pipelines.storage.files import atomic_write, storage_problem, sweep
+from pipelines.storage.files import atomic_write, make_folder, storage_problem, sweep
 
 WORKER_SECONDS = 30
 """How long a starting studio waits for the worker of a killed one to end."""
@@ -42,17 +42,14 @@ class DataFolder:
         """Held by the worker process as long as it may still write a picture."""
         return self.root / ".worker.lock"
 
-    def open(self) -> "OpenFolder":
+    def open(self, *, worker_seconds: float = WORKER_SECONDS) -> "OpenFolder":
         """Make the folder ready and keep other studios out until `close` (or the end of this process, however it ends).
 
         Raises StorageProblem when a studio already runs on it, or it cannot be written.
         """
-        try:
-            for folder in (self.root, self.models, self.outputs, self.presets):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_problem(error, self.root / "data") from error
-        opened = OpenFolder(self)
+        for folder in (self.root, self.models, self.outputs, self.presets):
+            make_folder(folder)
+        opened = OpenFolder(self, worker_seconds)
         sweep(self.root)
         return opened
 
@@ -60,14 +57,14 @@ class DataFolder:
 class OpenFolder:
     """A data folder that is ours."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, worker_seconds: float) -> None:
         self.folder = folder
         self._owner = folder.root / ".studio.pid"
         self._lock = FileLock(folder.root / ".studio.lock")
         try:
             self._lock.acquire(timeout=0)
             atomic_write(self._owner, str(psutil.Process().pid).encode(), replace=True)
-            self._wait_for_worker()
+            self._wait_for_worker(worker_seconds)
         except Timeout:
             raise self._taken() from None
         except OSError as error:
@@ -82,10 +79,10 @@ class OpenFolder:
             self._owner.unlink(missing_ok=True)
         self._lock.release()
 
-    def _wait_for_worker(self) -> None:
+    def _wait_for_worker(self, seconds: float) -> None:
         """The worker of a killed studio ends by itself; until then it could still save a picture we do not see."""
         try:
-            with FileLock(self.folder.worker_lock).acquire(timeout=WORKER_SECONDS):
+            with FileLock(self.folder.worker_lock).acquire(timeout=seconds):
                 return
         except Timeout:
             raise StorageProblem(

@@ -25,7 +25,7 @@ from pipelines.core.error import EaselError, StorageProblem, UnknownName
 from pipelines.core.request import GenerateRequest
 from pipelines.storage.database import Database
 from pipelines.storage.facts import Chunk, PictureFacts, open_picture, read_picture, request_or_none
-from pipelines.storage.files import OURS, atomic_write, storage_problem
+from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem
 from pipelines.storage.infotext import infotext, program
 from pipelines.storage.schema import PICTURE, THUMBNAIL
 
@@ -93,8 +93,8 @@ def _write_png(image: Image.Image, texts: PngImagePlugin.PngInfo, file: BinaryIO
 @contextmanager
 def _number_in(folder: Path) -> Iterator[int]:
     """The next free number in `folder`, kept from other processes by a claim file until the block ends."""
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         number, claim = _claim(folder)
     except OSError as error:
         raise storage_problem(error, folder / "picture") from error

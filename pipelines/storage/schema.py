@@ -52,7 +52,7 @@ JOB = Table(
 def m001_pictures_and_jobs(db: Connection) -> None:
     db.exec_driver_sql("""
         CREATE TABLE picture (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, file VARCHAR NOT NULL UNIQUE,
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, file VARCHAR NOT NULL UNIQUE,
             width INTEGER NOT NULL, height INTEGER NOT NULL, seed INTEGER NOT NULL, number INTEGER NOT NULL,
             job VARCHAR, seconds FLOAT NOT NULL, created FLOAT NOT NULL, request VARCHAR, infotext VARCHAR NOT NULL
         )""")
@@ -63,7 +63,7 @@ def m001_pictures_and_jobs(db: Connection) -> None:
         )""")
     db.exec_driver_sql("""
         CREATE TABLE job (
-            number INTEGER PRIMARY KEY AUTOINCREMENT, id VARCHAR NOT NULL UNIQUE, request VARCHAR NOT NULL,
+            number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id VARCHAR NOT NULL UNIQUE, request VARCHAR NOT NULL,
             state VARCHAR NOT NULL, attempt INTEGER NOT NULL, submitted FLOAT NOT NULL, stop VARCHAR, problem VARCHAR
         )""")
     db.exec_driver_sql("CREATE INDEX job_state ON job (state, number)")

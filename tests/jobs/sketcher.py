@@ -1,8 +1,8 @@
 """A performer without torch: small pictures drawn from the seed, and faults on demand.
 
 It does everything a painter does (steps, previews, stops, saved files) in real processes and files, so that the queue
-can be tested for what it promises. Words in the prompt make it fail: `raise`, `hang`, `abort` (each at picture `@N`,
-0 if not said), `abort-saved` (after the picture is on disk, before anybody hears of it), and `once`: only the first time.
+can be tested for what it promises. Words in the prompt make it fail: `raise`, `hang`, `abort`, or `abort-saved` (after
+the picture is on disk, before anybody hears of it); `@N`: at picture N instead of 0; `once`: only the first time.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The studio's inside (folder, database, queue, worker process) with a sketcher in it; also runs as a program.
 
-`python -m tests.jobs.studio DATA [JOBS]` submits JOBS jobs, prints `accepted ID` for each, runs until all have ended and
-prints `done`.
+`python -m tests.jobs.studio DATA [JOBS]` submits JOBS jobs, prints `accepted ID` for each, runs until all have ended
+and prints `done`.
 """
 
 import sys

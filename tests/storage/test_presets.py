@@ -1,0 +1,109 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.error import Conflict, InvalidRequest, UnknownName
+from pipelines.core.presets import factory_presets
+from pipelines.core.request import GenerateRequest
+from pipelines.storage.presets import PresetStore
+
+
+@pytest.fixture
+def presets(tmp_path: Path) -> PresetStore:
+    return PresetStore(tmp_path / "presets")
+
+
+def test_a_preset_comes_back_as_it_was_saved(presets: PresetStore, tmp_path: Path) -> None:
+    saved = presets.save("Mine", {"steps": 33, "sampler": "euler"}, meaning="for hills")
+    assert PresetStore(tmp_path / "presets").find("Mine") == saved
+    assert saved.applied_to(GenerateRequest(prompt="a hill", cfg=3)) == GenerateRequest(
+        prompt="a hill", cfg=3, steps=33, sampler="euler"
+    )
+
+
+def test_factory_presets_come_first_and_the_users_follow_by_name(presets: PresetStore) -> None:
+    presets.save("zebra", {"steps": 1})
+    presets.save("Apple", {"steps": 1})
+    names = [preset.name for preset in presets.list()]
+    assert names == [*(p.name for p in factory_presets()), "Apple", "zebra"]
+    assert [p.factory for p in presets.list()] == [True] * len(factory_presets()) + [False, False]
+
+
+def test_a_preset_can_be_replaced_by_who_saw_its_latest_version(presets: PresetStore) -> None:
+    first = presets.save("Mine", {"steps": 10})
+    second = presets.save("Mine", {"steps": 20}, version=first.version)
+    assert (second.version, presets.find("Mine").settings) == (2, {"steps": 20})
+
+
+def test_the_second_of_two_pages_cannot_overwrite_the_first_unseen(presets: PresetStore) -> None:
+    seen_by_both = presets.save("Mine", {"steps": 10})
+    presets.save("Mine", {"steps": 20}, version=seen_by_both.version)
+    with pytest.raises(Conflict, match="was changed meanwhile"):
+        presets.save("Mine", {"steps": 30}, version=seen_by_both.version)
+    assert presets.find("Mine").settings == {"steps": 20}
+
+
+def test_a_new_preset_cannot_take_a_name_also_not_in_other_case(presets: PresetStore) -> None:
+    presets.save("Mine", {"steps": 10})
+    for name in ("Mine", "MINE"):
+        with pytest.raises(Conflict, match="There is a preset 'Mine' already"):
+            presets.save(name, {"steps": 20})
+
+
+def test_factory_presets_cannot_be_replaced_or_deleted(presets: PresetStore) -> None:
+    with pytest.raises(Conflict, match="ships with Easel"):
+        presets.save("balanced", {"steps": 1})
+    with pytest.raises(Conflict, match="ships with Easel"):
+        presets.delete("Balanced")
+
+
+def test_a_deleted_preset_is_gone_and_cannot_be_replaced(presets: PresetStore) -> None:
+    saved = presets.save("Mine", {"steps": 10})
+    presets.delete("mine")
+    with pytest.raises(UnknownName):
+        presets.find("Mine")
+    with pytest.raises(UnknownName):
+        presets.delete("Mine")
+    with pytest.raises(Conflict, match="was deleted meanwhile"):
+        presets.save("Mine", {"steps": 20}, version=saved.version)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "CON", "a\u202eb"])
+def test_names_that_would_leave_the_folder_are_refused(presets: PresetStore, name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest):
+        presets.save(name, {"steps": 1})
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{"steps": 0}, {"step": 1}, {"cfg": float("nan")}, {"outdir": "/"}, {"__proto__": 1}]
+)
+def test_settings_that_cannot_work_are_refused(presets: PresetStore, settings: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest):
+        presets.save("Mine", settings)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"null", b"{", b"\xff", b"[" * 100_000, b'{"settings": {"steps": NaN}}', b'{"settings": {"steps": 0}}',
+     b'{"settings": {}, "version": ' + b"9" * 5000 + b"}", b'{"settings": {"sampler": "nonsense"}}', b"x" * 300_000],
+)  # fmt: skip
+def test_a_broken_file_is_left_out_left_alone_and_never_overwritten(
+    presets: PresetStore, tmp_path: Path, content: bytes
+) -> None:
+    presets.save("Good", {"steps": 1})
+    broken = tmp_path / "presets" / "Broken.json"
+    broken.write_bytes(content)
+    assert [preset.name for preset in presets.list() if not preset.factory] == ["Good"]
+    with pytest.raises(Conflict):
+        presets.save("Broken", {"steps": 1})
+    assert broken.read_bytes() == content
+
+
+def test_a_file_that_was_copied_by_hand_is_a_preset_by_its_new_name(presets: PresetStore, tmp_path: Path) -> None:
+    presets.save("Mine", {"steps": 10})
+    mine = tmp_path / "presets" / "Mine.json"
+    (tmp_path / "presets" / "Copy.json").write_bytes(mine.read_bytes())
+    assert presets.find("Copy").settings == {"steps": 10}
+    assert json.loads(mine.read_bytes())["name"] == "Mine"
