@@ -1,1 +1,208 @@
-raise SystemExit(0)
+"""Easel: the composition root and the command line.
+
+    uv run app.py                       the studio on http://127.0.0.1:7860
+    uv run app.py generate "a red house on a hill under a night sky" -o house.png
+    uv run app.py models list
+
+Every command exits 0 on success, and 2 with one line on stderr (`problem; fix`) on bad input. Heavy libraries are
+imported where they are needed, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from pipelines.core.error import EaselError
+from ui.cli.options import DataOption, DeviceOption, Folders, ModelsOption, folders
+
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
+    from pipelines.jobs.process import ProcessWorker
+    from ui.cli.serve import Address
+
+PLAIN: dict[str, Any] = {
+    "footer_links": [], "run_history": False, "show_error": False, "max_file_size": "64mb", "ssr_mode": False,
+    "mcp_server": False,
+}  # fmt: skip
+"""Gradio without what our page does not use: footer, history, server paths in errors, endless uploads."""
+
+ENVIRONMENT = {
+    "GRADIO_ANALYTICS_ENABLED": "0",
+    "HF_HUB_OFFLINE": "1",
+    "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""Read by the libraries when they are loaded, here and in the worker.
+
+No network unless a person asks for it, and no code out of model folders. Threads of OpenMP that wait shall sleep: where
+a browser or another program shares the cores, spinning ones made a picture take 25 s instead of 1 s (measured).
+"""
+
+FAVOURITE = "flat"
+"""The model the worker makes ready before the first job."""
+
+app = typer.Typer(no_args_is_help=False, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+models_app = typer.Typer(help="The models that can be used.", no_args_is_help=False)
+app.add_typer(models_app, name="models")
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything but this machine asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    data: DataOption = None,
+    models: ModelsOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Start the studio (what `app.py` alone does)."""
+    from ui.cli.serve import Address
+
+    run_studio(Address(host, port), folders(data, models), device)
+
+
+@app.command()
+def generate(  # noqa: PLR0913, PLR0917, a command is its options
+    prompt: Annotated[str, typer.Argument(help="What to paint.")],
+    negative: Annotated[str | None, typer.Option(help="What to avoid.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name or path of a model.")] = None,
+    sampler: Annotated[str | None, typer.Option(help='For example "Euler a" or "DPM++ 2M".')] = None,
+    schedule: Annotated[str | None, typer.Option(help="automatic, normal, karras, exponential, sgm_uniform.")] = None,
+    steps: Annotated[str | None, typer.Option(metavar="N", help="20 to 30 suit most samplers.")] = None,
+    cfg: Annotated[str | None, typer.Option(metavar="F", help="Classifier-free guidance scale; 1 is off.")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="-1 or nothing draws a new one.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="In pixels, multiples of 8.")] = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="Pictures, with seeds counting up.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE|DIR")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any field of the request.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the finished requests and file paths.")] = False,
+    data: DataOption = None,
+    models: ModelsOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Paint pictures from a text."""
+    from ui.cli import generate as command
+
+    given = {"prompt": prompt, "negative_prompt": negative, "model": model, "sampler": sampler, "schedule": schedule}
+    numbers = {"steps": steps, "cfg": cfg, "seed": seed, "count": count}
+    fields = command.read_fields(given, numbers, size, settings or [])
+    command.run(fields, command.Surroundings(folders(data, models), device, output, as_json))
+
+
+@models_app.command("list")
+def models_list(
+    as_json: Annotated[bool, typer.Option("--json")] = False, data: DataOption = None, models: ModelsOption = None
+) -> None:
+    """Every model found, usable or not."""
+    from ui.cli.models import print_list
+
+    print_list(folders(data, models), as_json=as_json)
+
+
+@models_app.command("show")
+def models_show(
+    model: Annotated[str, typer.Argument(help="Name or path.")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    data: DataOption = None,
+    models: ModelsOption = None,
+) -> None:
+    """What is known about one model."""
+    from ui.cli.models import print_one
+
+    print_one(model, folders(data, models), as_json=as_json)
+
+
+def run_studio(address: "Address", places: Folders, device: str) -> None:
+    """Settings -> services -> studio, until it is stopped. Raises EaselError when it cannot start."""
+    from pipelines.jobs.process import ProcessWorker
+    from pipelines.jobs.setup import PainterSetup
+    from ui.cli.serve import new_token
+
+    with address.listen() as listener, closing(places.data.open()):
+        setup = PainterSetup(
+            models=tuple(places.with_models()), outputs=places.data.outputs, device=device, favourite=FAVOURITE
+        )
+        worker = ProcessWorker(setup, guard=places.data.worker_lock)  # loads torch while we load the page below
+        token = None if address.is_private else new_token()
+        with closing(worker), studio(worker, places, address, token) as application:
+            sys.stdout.write(f"Easel is at {address.url(token)}\n")
+            sys.stdout.flush()
+            uvicorn_server(application).run(sockets=[listener])
+
+
+@contextmanager
+def studio(worker: "ProcessWorker", places: Folders, address: "Address", token: str | None) -> "Iterator[FastAPI]":
+    """The services around the worker, and the web application on top of them."""
+    import gradio as gr
+
+    from pipelines.jobs.queue import JobQueue
+    from pipelines.storage.database import Database
+    from pipelines.storage.images import ImageStore
+    from pipelines.storage.journal import Journal
+    from pipelines.storage.presets import PresetStore
+    from ui.rest import server
+    from ui.web import live
+    from ui.web import studio as page
+    from ui.web.services import WebServices
+    from ui.web.words import read_words
+
+    with closing(Database(places.data.database)) as database:
+        images, library = ImageStore(database, places.data.outputs), places.library()
+        with closing(JobQueue(Journal(database), images, worker)) as queue:
+            doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
+            application = server.build(server.RestServices(queue, images, library), doors)
+            words = read_words()
+            application.include_router(live.routes(queue, words))
+            blocks = page.build(WebServices(queue, library, PresetStore(places.data.presets)), words)
+            blocks.has_launched = True  # else a mounted Gradio skips its check of file inputs
+            yield gr.mount_gradio_app(application, blocks, path="/", **vars(page.dress(words)), **PLAIN)
+
+
+def uvicorn_server(application: "FastAPI") -> "uvicorn.Server":
+    """Quiet unless something is wrong; finishes open requests quickly when asked to end."""
+    import uvicorn
+
+    return uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=2))
+
+
+def arguments(given: list[str]) -> list[str]:
+    """`app.py` and `app.py --port 8000` mean `serve`; `app.py models` and `app.py models --json` mean `models list`."""
+    for group, command in (([], "serve"), (["models"], "list")):
+        rest = given[len(group) :]
+        if given[: len(group)] == group and (not rest or (rest[0].startswith("-") and rest[0] != "--help")):
+            return [*group, command, *rest]
+    return given
+
+
+def main() -> None:
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        code = app(arguments(sys.argv[1:]), prog_name="app.py", standalone_mode=False)
+    except EaselError as error:
+        complain(str(error))
+    except TyperException as error:
+        complain(f"{error.format_message().rstrip('.')}; see --help")
+    except (KeyboardInterrupt, typer.Abort):
+        raise SystemExit(130) from None
+    raise SystemExit(code or 0)
+
+
+def complain(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The command line as a person meets it: whole processes, real model, real files."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+Easel = Callable[..., subprocess.CompletedProcess[str]]
+HOUSE = "a red house on a hill under a night sky"
+
+
+@pytest.fixture
+def easel(tmp_path: Path) -> Easel:
+    """Runs a command on an empty data folder, from a folder that is not the project's."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "app.py"), *words]
+        if words and words[0] in {"generate", "models", "serve"} and "--help" not in words:
+            command += ["--data", str(tmp_path / "data")]
+        done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=240, check=False)
+        assert not list(elsewhere.glob("*.db")), "a command wrote into the current folder"
+        return done
+
+    return run
+
+
+def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def assert_complains(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit 2, one line `problem; fix` on stderr, no traceback, nothing on stdout."""
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "; " in done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_the_same_command_writes_the_same_pixels(easel: Easel, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    for file in (one, two):
+        done = easel("generate", HOUSE, "--seed", "7", "--size", "128x128", "--steps", "6", "-o", str(file))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == str(file)
+    assert pixels(one).shape == (128, 128, 3)
+    assert (pixels(one) == pixels(two)).all()
+
+
+def test_json_tells_the_finished_request_and_the_files(easel: Easel, tmp_path: Path) -> None:
+    words = ("generate", HOUSE, "--seed", "7", "--size", "64x64", "--steps", "2", "--count", "2", "--json")
+    done = easel(*words, "--set", "clip_skip=2", "--sampler", "euler a")
+    told = json.loads(done.stdout)
+    assert told["request"] | {"clip_skip": 2, "sampler": "euler_a", "seed": 7, "count": 2} == told["request"]
+    assert [p["seed"] for p in told["pictures"]] == [7, 8]
+    outputs = (tmp_path / "data" / "outputs").resolve()
+    for picture in told["pictures"]:
+        assert Path(picture["file"]).resolve().is_relative_to(outputs)
+        assert pixels(Path(picture["file"])).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--steps", "0"), ("Steps", "1 to 1000")),
+        (("--steps", "abc"), ("Steps", "whole number")),
+        (("--size", "100"), ("size", "512x768")),
+        (("--size", "513x512"), ("513", "512 or 520")),
+        (("--size", "100000x64"), ("100000", "64 to 4096")),
+        (("--seed", "abc"), ("Seed", "whole number")),
+        (("--count", "1000"), ("Count", "1 to 100")),
+        (("--sampler", "eulr"), ("eulr", "Euler")),
+        (("--model", "flt"), ("flt", "'flat'")),
+        (("--set", "stpes=3"), ("stpes", "steps")),
+        (("--set", "steps"), ("steps", "--set")),
+        (("--stpes", "3"), ("--stpes",)),
+        (("--device", "cuda:77"), ("cuda:77",)),
+        (("-o", "picture.jpg"), ("PNG", "picture.png")),
+        (("--count", "2", "-o", "one.png"), ("one file",)),
+        (("--models", "/does/not/exist"), ("/does/not/exist",)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_bad_input_is_one_line_with_a_fix(easel: Easel, words: tuple[str, ...], told: tuple[str, ...]) -> None:
+    assert_complains(easel("generate", HOUSE, *words), *told)
+
+
+def test_models_are_listed_shown_and_misspelled(easel: Easel) -> None:
+    listed = json.loads(easel("models", "list", "--json").stdout)
+    assert listed[0]["name"] == "flat"
+    assert json.loads(easel("models", "show", "flat", "--json").stdout) == listed[0]
+    assert json.loads(easel("models", "show", listed[0]["path"], "--json").stdout) == listed[0]
+    assert "flat" in easel("models").stdout
+    assert_complains(easel("models", "show", "flt"), "'flat'")
+
+
+@pytest.mark.parametrize("words", [(), ("generate",), ("serve",), ("models",), ("models", "list")], ids=" ".join)
+def test_help_answers_without_loading_anything_heavy(easel: Easel, words: tuple[str, ...]) -> None:
+    done = easel(*words, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+    code = f"""
+import sys, app
+sys.argv = ["app.py", *{words!r}, "--help"]
+try:
+    app.main()
+except SystemExit:
+    sys.exit(bool({{"torch", "gradio", "fastapi"}} & sys.modules.keys()))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0

@@ -1,0 +1,148 @@
+"""`app.py generate`: options to a request, events to a progress bar, pictures to files."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_never
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipelines.core import event as events
+from pipelines.core.error import EaselError, InvalidRequest
+from pipelines.core.model import ModelInfo
+from pipelines.core.request import GenerateRequest, random_seed, read_request
+from pipelines.core.stop import StopSignal
+from pipelines.jobs.setup import PainterSetup
+from pipelines.jobs.worker import Work
+from ui.cli.models import pick
+from ui.cli.options import Folders
+
+TEXT_FIELDS = frozenset(name for name, field in GenerateRequest.model_fields.items() if field.annotation is str)
+
+
+@dataclass(frozen=True)
+class Made:
+    """One finished picture, as `--json` prints it."""
+
+    file: Path
+    seed: int
+    seconds: float
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """`512x768` as (width, height)."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})\s*", text)
+    if not match:
+        raise InvalidRequest(f"The size {text!r} is not WIDTHxHEIGHT", fix="write it like 512x768", field="size")
+    return int(match[1]), int(match[2])
+
+
+def read_value(text: str) -> Any:
+    """A setting as typed: JSON where it reads as JSON, else text; the request says what is wrong with it."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def read_fields(
+    texts: Mapping[str, str | None], numbers: Mapping[str, str | None], size: str | None, settings: list[str]
+) -> dict[str, Any]:
+    """The request fields that were given, by name. `settings` are `--set KEY=VALUE` pairs and win."""
+    fields: dict[str, Any] = {key: text for key, text in texts.items() if text is not None}
+    fields |= {key: read_value(text) for key, text in numbers.items() if text is not None}
+    if size is not None:
+        fields["width"], fields["height"] = read_size(size)
+    for pair in settings:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidRequest(f"--set {pair!r} has no value", fix="write it like --set clip_skip=2")
+        fields[key] = value if key in TEXT_FIELDS else read_value(value)
+    return fields
+
+
+def build_request(fields: Mapping[str, Any], info: ModelInfo) -> GenerateRequest:
+    """The request of the fields given. Size defaults to what the model was trained on, the seed to a new one."""
+    own = {"width": info.native_size, "height": info.native_size, "seed": random_seed()}
+    drawn = {key: value for key, value in fields.items() if not (key == "seed" and value == -1)}
+    return read_request({**own, **drawn, "model": info.name})
+
+
+def targets(output: Path | None, request: GenerateRequest) -> list[Path] | None:
+    """Where each picture goes: None for the outputs folder, one FILE, or a name per picture in a DIR."""
+    if output is None:
+        return None
+    if output.is_dir() or not output.suffix:
+        return [output / f"{request.seed_of(i)}.png" for i in range(request.count)]
+    if output.suffix.lower() != ".png":
+        raise InvalidRequest(
+            f"Pictures are written as PNG, not {output.suffix}", fix=f"use -o {output.with_suffix('.png').name}"
+        )
+    if request.count > 1:
+        raise InvalidRequest(f"{request.count} pictures do not fit in one file", fix="give a folder with -o")
+    return [output]
+
+
+def follow(work: Iterator[events.Event], *, quiet: bool) -> Iterator[events.PictureSaved]:
+    """Draws the progress bar on stderr and passes finished pictures on. Raises the EaselError a job failed with."""
+    console = Console(file=sys.stderr, quiet=quiet)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Starting", total=None, note="")
+        for event in work:
+            match event:
+                case events.Loading(model=model):
+                    bar.update(task, description=f"Loading {model}")
+                case events.Progress(picture=picture, count=count, step=step, steps=steps):
+                    done, total = (picture - 1) * steps + step, count * steps
+                    note = f"step {step} of {steps}"
+                    bar.update(
+                        task, description=f"Picture {picture} of {count}", completed=done, total=total, note=note
+                    )
+                case events.PictureSaved():
+                    yield event
+                case events.Failed(problem=p):
+                    raise EaselError(p.problem, fix=p.fix, field=p.field, detail=p.detail)
+                case events.Preview() | events.Queued() | events.Restarted() | events.Finished() | events.Stopped():
+                    pass
+                case _:
+                    assert_never(event)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything `generate` needs besides the request."""
+
+    folders: Folders
+    device: str
+    output: Path | None
+    as_json: bool
+
+
+def run(fields: Mapping[str, Any], around: Surroundings) -> None:
+    """Paint, and say where the pictures are. Raises EaselError."""
+    named = str(fields.get("model", GenerateRequest.model_fields["model"].default))
+    models = pick(named, around.folders)
+    request = build_request(fields, models.usable)
+    files = targets(around.output, request)
+    setup = PainterSetup(
+        models=models.folders, outputs=around.folders.data.outputs, device=around.device,
+        targets=None if files is None else tuple(files),
+    )  # fmt: skip
+    work = setup().perform(Work(request), StopSignal())
+    made = [_made(saved, around) for saved in follow(work, quiet=around.as_json)]
+    if around.as_json:
+        pictures = [{"file": str(m.file), "seed": m.seed, "seconds": round(m.seconds, 3)} for m in made]
+        facts = {"request": request.model_dump(mode="json"), "pictures": pictures}
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{m.file}\n" for m in made)
+
+
+def _made(saved: events.PictureSaved, around: Surroundings) -> Made:
+    file = around.folders.data.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
+    return Made(file, saved.seed, saved.seconds)

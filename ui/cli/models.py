@@ -1,0 +1,69 @@
+"""`app.py models list` and `models show`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.core.model import ModelInfo
+from pipelines.models.scan import ModelLibrary
+from ui.cli.options import Folders
+
+
+def print_list(folders: Folders, *, as_json: bool) -> None:
+    """A table for people, or JSON for programs."""
+    found = folders.library().list()
+    if as_json:
+        _print_json([info.model_dump() for info in found])
+        return
+    table = Table("Name", "Family", "Precision", "Size", "State", box=None, pad_edge=False)
+    for info in found:
+        table.add_row(info.name, info.family, info.dtype, f"{info.size / 1e6:,.0f} MB", _state(info))
+    Console().print(table)
+
+
+def print_one(name_or_path: str, folders: Folders, *, as_json: bool) -> None:
+    """Everything known about one model. Raises UnknownName with the nearest."""
+    found = pick(name_or_path, folders).info
+    if as_json:
+        _print_json(found.model_dump())
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in found.model_dump(exclude={"problem"}).items():
+        table.add_row(key, str(value))
+    table.add_row("state", _state(found))
+    Console().print(table)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A model somebody named, by name or by path."""
+
+    info: ModelInfo
+    library: ModelLibrary
+    folders: tuple[Path, ...]
+    """The models folders it was found in, for whoever looks again in another process."""
+
+    @property
+    def usable(self) -> ModelInfo:
+        """Raises ModelUnusable with its problem."""
+        return self.library.usable(self.info.name)
+
+
+def pick(name_or_path: str, folders: Folders) -> Pick:
+    """The model meant; a path is looked at where it lies. Raises UnknownName with the nearest."""
+    path = Path(name_or_path).absolute()
+    places = (*folders.with_models(), *([path] if path.is_dir() else []))
+    library = ModelLibrary(places)
+    here = (info for info in library.list() if Path(info.path) == path.resolve())
+    return Pick(next(here, None) or library.find(name_or_path), library, places)
+
+
+def _state(info: ModelInfo) -> str:
+    return f"{info.problem.problem}; {info.problem.fix}" if info.problem else "ready"
+
+
+def _print_json(value: object) -> None:
+    Console(highlight=False, soft_wrap=True).print(json.dumps(value, indent=2), markup=False)

@@ -1,0 +1,55 @@
+"""Options that every command shares, and the services they describe."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.core.error import InvalidRequest
+from pipelines.core.presets import STARTER_MODELS
+from pipelines.models.scan import ModelLibrary
+from pipelines.storage.folder import DataFolder
+
+ROOT = Path(__file__).parents[2]
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder for models, pictures and the database. Default: data/ beside app.py, or EASEL_DATA."
+    ),
+]
+ModelsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--models", help="A models folder of yours; may be repeated."),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps: where pictures are computed.")
+]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things lie on this machine."""
+
+    data: DataFolder
+    models: tuple[Path, ...] = ()
+    """The `--models` folders."""
+
+    def with_models(self) -> list[Path]:
+        """Every models folder: the starter models, the data folder's, then the `--models` folders."""
+        return [STARTER_MODELS, self.data.models, *self.models]
+
+    def library(self) -> ModelLibrary:
+        """The models in all of them."""
+        return ModelLibrary(self.with_models())
+
+
+def folders(data: Path | None, models: list[Path] | None) -> Folders:
+    """The folders meant by `--data` and `--models`. Raises InvalidRequest for a models folder that is not there."""
+    for folder in models or ():
+        if not folder.is_dir():
+            raise InvalidRequest(f"There is no models folder {str(folder)!r}", fix="check the path given with --models")
+    chosen = data or Path(os.environ.get("EASEL_DATA") or ROOT / "data")
+    return Folders(DataFolder(chosen.absolute()), tuple(m.absolute() for m in models or ()))

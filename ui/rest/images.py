@@ -1,0 +1,44 @@
+"""Pictures by id: never by path, always with the type we wrote, never run as a page."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, Response
+
+from pipelines.storage.images import ImageRow, ImageStore
+
+HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
+
+
+def describe(row: ImageRow) -> dict[str, Any]:
+    """What the page and REST clients know of a picture."""
+    facts = row.model_dump(mode="json")
+    return facts | {"url": f"/api/images/{row.id}", "thumb": f"/api/images/{row.id}/thumb"}
+
+
+def routes(images: ImageStore) -> APIRouter:
+    """`/api/images` and below."""
+    router = APIRouter(prefix="/api/images", tags=["images"])
+
+    @router.get("")
+    def recent(
+        limit: Annotated[int, Query(ge=1, le=200)] = 60, before: Annotated[int | None, Query(ge=1)] = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Newest first; `before` an id continues a listing."""
+        return {"images": [describe(row) for row in images.recent(limit, before)]}
+
+    @router.get("/{image}")
+    def picture(image: int) -> FileResponse:
+        path = images.path_of(image)
+        return FileResponse(path, media_type="image/png", filename=path.name, content_disposition_type="inline",
+                            headers=HEADERS)  # fmt: skip
+
+    @router.get("/{image}/facts")
+    def facts(image: int) -> dict[str, Any]:
+        return describe(images.get(image))
+
+    @router.get("/{image}/thumb")
+    def thumbnail(image: int) -> Response:
+        return Response(images.thumbnail(image), media_type="image/webp", headers=HEADERS)
+
+    return router

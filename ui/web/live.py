@@ -1,0 +1,148 @@
+"""The page's own WebSocket: every job's events, live previews, the memory gauge; and the stop buttons back.
+
+Text frames are JSON (`view`, `device`); a preview is one binary frame: 4 bytes big-endian header length, a JSON header
+(`job`, `picture`, `step`), then the JPEG. A slow page loses old previews and progress, never a picture or an end.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.core.error import EaselError
+from pipelines.core.event import Event, Preview, Progress
+from pipelines.core.stop import StopMode
+from pipelines.jobs.queue import JobQueue
+from ui.web.show import show, show_device
+from ui.web.words import Words
+
+log = logging.getLogger(__name__)
+
+GAUGE_SECONDS = 2.0
+"""How often an idle page hears of the device; it also keeps the connection from falling asleep."""
+
+
+class StopFrame(BaseModel):
+    """What the page may say: end this job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stop: str
+    mode: StopMode
+
+
+class Feed:
+    """Events on their way to one page. Filled from the queue's threads, emptied by the page's own task.
+
+    Previews and progress that the page was too slow to take are replaced by the newest of their job.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[tuple[str, object], tuple[str, Event]] = {}
+        self._filled = asyncio.Event()
+        self._serial = count()
+
+    def listen(self, job: str, event: Event) -> None:
+        """The queue's listener: returns at once, from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._add, job, event)
+
+    def _add(self, job: str, event: Event) -> None:
+        kind = type(event).__name__ if isinstance(event, Preview | Progress) else next(self._serial)
+        self._waiting.pop((job, kind), None)
+        self._waiting[job, kind] = job, event
+        self._filled.set()
+
+    async def take(self, timeout: float) -> list[tuple[str, Event]]:
+        """What has come since the last call; empty after `timeout` seconds of silence."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._filled.wait()
+        except TimeoutError:
+            return []
+        self._filled.clear()
+        taken, self._waiting = list(self._waiting.values()), {}
+        return taken
+
+
+@asynccontextmanager
+async def feed(queue: JobQueue) -> AsyncIterator[Feed]:
+    """A feed that listens to the queue as long as the page is there."""
+    made = Feed(asyncio.get_running_loop())
+    leave = queue.watch(made.listen)
+    try:
+        yield made
+    finally:
+        leave()
+
+
+def routes(queue: JobQueue, words: Words) -> APIRouter:
+    """`/ws`. Its Origin is checked by the gate in front of the whole application."""
+    router = APIRouter()
+
+    @router.websocket("/ws")
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+        async with feed(queue) as events:
+            sending = asyncio.create_task(_send(socket, queue, events, words))
+            try:
+                await _obey(socket, queue)
+            finally:
+                sending.cancel()
+
+    return router
+
+
+async def _send(socket: WebSocket, queue: JobQueue, events: Feed, words: Words) -> None:
+    await _send_present(socket, queue, words)
+    try:
+        while True:
+            for job, event in await events.take(GAUGE_SECONDS):
+                if isinstance(event, Preview):
+                    await socket.send_bytes(preview_frame(job, event))
+                else:
+                    view = show(queue.job(job), event, words)
+                    await socket.send_text(json.dumps({"type": "view", "job": job, "view": view.model_dump()}))
+            await _send_device(socket, queue, words)
+    except WebSocketDisconnect:
+        return
+
+
+async def _send_present(socket: WebSocket, queue: JobQueue, words: Words) -> None:
+    """What a page that just opened, or was reloaded, must know: every active job, and the running one's preview."""
+    await _send_device(socket, queue, words)
+    for job in queue.active():
+        view = show(job, None, words)
+        await socket.send_text(json.dumps({"type": "view", "job": job.id, "view": view.model_dump()}))
+        if job.preview and job.progress:
+            picture, step = job.progress.picture, job.progress.step
+            await socket.send_bytes(preview_frame(job.id, Preview(picture=picture, step=step, jpeg=job.preview)))
+
+
+async def _send_device(socket: WebSocket, queue: JobQueue, words: Words) -> None:
+    view = show_device(queue.device, len(queue.active()), words)
+    await socket.send_text(json.dumps({"type": "device", "view": view.model_dump()}))
+
+
+async def _obey(socket: WebSocket, queue: JobQueue) -> None:
+    """Stop buttons, until the page leaves."""
+    async for text in socket.iter_text():
+        try:
+            order = StopFrame.model_validate_json(text)
+            await asyncio.to_thread(queue.stop, order.stop, order.mode)
+        except ValidationError:
+            log.warning("The page sent an order that is not ours: %.200s", text)
+        except EaselError as error:
+            log.info("Nothing to stop: %s", error)  # the job ended while the button was pressed
+
+
+def preview_frame(job: str, preview: Preview) -> bytes:
+    """The binary frame of a preview."""
+    header = json.dumps({"job": job, "picture": preview.picture, "step": preview.step}).encode()
+    return len(header).to_bytes(4, "big") + header + preview.jpeg
