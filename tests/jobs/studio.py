@@ -85,7 +85,7 @@ def main(data: str, jobs: str = "0") -> None:
     with studio(Path(data), step_seconds=0.003) as made:
         waiting = [view.id for view in made.queue.active()]
         for number in range(int(jobs)):
-            job = made.queue.submit(request(f"job {number}", seed=1000 * number, count=1 + number % 3)).id
+            job = made.queue.submit(request(f"job {number}", seed=100 * number, count=1 + number % 3, steps=6)).id
             waiting.append(job)
             print("accepted", job, flush=True)  # noqa: T201, this is how the test hears it
         for job in waiting:
