@@ -10,7 +10,16 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from pipelines.core.error import InvalidRequest
@@ -78,11 +87,10 @@ class GenerateRequest(BaseRequest):
 
     @field_validator("prompt", "negative_prompt")
     @classmethod
-    def _is_text(cls, text: str) -> str:
-        if "\0" in text or any(0xD800 <= ord(c) <= 0xDFFF for c in text):
-            raise InvalidRequest(
-                "The prompt holds characters that are not text", fix="paste it again as plain text", field="prompt"
-            )
+    def _is_text(cls, text: str, info: ValidationInfo) -> str:
+        if "\0" in text:
+            name = info.field_name or "prompt"
+            raise _not_text(cls.model_fields[name].title or name, name)
         return text
 
     @field_validator("sampler")
@@ -146,22 +154,30 @@ def _explain(kind: type[BaseModel], error: ErrorDetails) -> InvalidRequest:
     span = f"use {_number(limits['ge'])} to {_number(limits['le'])}" if {"ge", "le"} <= limits.keys() else ""
     match error["type"]:
         case "greater_than_equal" | "less_than_equal":
-            return InvalidRequest(f"{title} cannot be {value}", fix=span, field=name)
+            problem, fix = f"{title} cannot be {value}", span
         case "multiple_of":
             low = int(value) // 8 * 8
-            fix = f"use {low} or {low + 8}"
-            return InvalidRequest(f"{title} {value} is not a multiple of 8", fix=fix, field=name)
+            problem, fix = f"{title} {value} is not a multiple of 8", f"use {low} or {low + 8}"
+        case "string_unicode":
+            return _not_text(title, name)
+        case "string_too_short":
+            problem, fix = f"{title} is empty", "choose one"
         case "string_too_long":
             length, most = f"{len(value):,}", f"{limits['max_length']:,}"
             problem = f"{title} is {length} characters long ({len(value.split()):,} words)"
-            return InvalidRequest(problem, fix=f"shorten it to {most} characters", field=name)
+            fix = f"shorten it to {most} characters"
         case "enum":
             choices = ", ".join(field.annotation) if isinstance(field.annotation, type(StrEnum)) else ""
-            return InvalidRequest(f"{title} cannot be {value!r}", fix=f"use {choices}", field=name)
+            problem, fix = f"{title} cannot be {value!r}", f"use {choices}"
         case other:
             wanted = _Words.PLAIN.get(other)
             problem = f"{title} {_short(value)} is not {wanted}" if wanted else f"{title}: {error['msg']}"
-            return InvalidRequest(problem, fix=span or "correct it", field=name)
+            fix = span or "correct it"
+    return InvalidRequest(problem, fix=fix, field=name)
+
+
+def _not_text(title: str, name: str) -> InvalidRequest:
+    return InvalidRequest(f"{title} holds characters that are not text", fix="paste it again as plain text", field=name)
 
 
 def _limits(metadata: list[Any]) -> dict[str, Any]:

@@ -218,18 +218,21 @@ def _live(pipe: Connection, make: MakePerformer, guard: Path | None) -> None:
     """The child's whole life."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches us too; the studio decides what it means
-    orders = _Orders(pipe)
-    with FileLock(guard) if guard else nullcontext():
-        performer = _made(make)
-        pipe.send(READY)
+    with FileLock(guard) if guard else nullcontext(), suppress(BrokenPipeError, ConnectionResetError):
+        _serve(pipe, _Orders(pipe), make)  # a broken pipe: the studio is gone
+
+
+def _serve(pipe: Connection, orders: "_Orders", make: MakePerformer) -> None:
+    performer = _made(make)
+    pipe.send(READY)
+    _tell_device(pipe, performer)
+    if not orders.waiting():
+        performer.prepare()
+    while True:
         _tell_device(pipe, performer)
-        if not orders.waiting():
-            performer.prepare()
-        while True:
-            _tell_device(pipe, performer)
-            order = orders.next(STATUS_SECONDS)
-            if order:
-                _work(pipe, performer, *order)
+        order = orders.next(STATUS_SECONDS)
+        if order:
+            _work(pipe, performer, *order)
 
 
 def _work(pipe: Connection, performer: Performer, work: Work, stop: StopSignal) -> None:
