@@ -22,23 +22,22 @@ class Denoised:
 
 def denoise(solver: Solver, walk: Walk, noise: NoiseSource) -> Iterator[Denoised]:
     """Walk from pure noise to the picture, in float32 whatever the network computes in."""
-    pace = Pace()
+    leash = Leash()
     x = noise.draw() * walk.noise_scale
     at = walk.moves[0].start
     for move in walk.moves:
-        with (
-            torch.inference_mode()
-        ):  # not around the yield: the mode belongs to the thread, and would leak to the reader
+        # Not around the yield: the mode belongs to the thread, and would leak to whoever reads the events.
+        with torch.inference_mode():
             if move.start != at:  # the samplers in model time keep what the network sees, x / scale
                 x = x * (move.start.scale / at.scale)
             x = solver.step(x, move)
             at = move.end
             latents = x / at.scale
-        pace.keep(x.device)
+        leash.hold(x.device)
         yield Denoised(move.number, latents)
 
 
-class Pace:
+class Leash:
     """Lets a GPU fall one step behind the loop, but no further.
 
     Waiting for every step would leave the GPU idle while Python prepares the next; never waiting would report steps
@@ -48,7 +47,7 @@ class Pace:
     def __init__(self) -> None:
         self._former: torch.cuda.Event | None = None
 
-    def keep(self, device: torch.device) -> None:
+    def hold(self, device: torch.device) -> None:
         if device.type != "cuda":
             return
         with torch.cuda.device(device):

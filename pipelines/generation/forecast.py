@@ -4,7 +4,7 @@ import time
 
 
 class Forecast:
-    """Measures batches of `sizes` pictures, `steps` steps each.
+    """Watches batches of `sizes` pictures, `steps` steps each.
 
     A step of a batch is taken to last in proportion to its pictures: true on a CPU, cautious on a GPU.
     """
@@ -13,34 +13,46 @@ class Forecast:
         self._sizes = sizes
         self._steps = steps
         self._batch = -1
-        self._stepping = 0.0
-        """Seconds in all steps so far."""
-        self._stepped = 0
-        """Pictures times steps so far."""
-        self._ending = 0.0
-        """Seconds between last steps and finished pictures so far."""
-        self._ended = 0
+        self._stepping = Pace()
+        self._finishing = Pace()
         self._since = time.monotonic()
 
-    def batch_begins(self) -> None:
+    def batch_begins(self) -> float | None:
+        """Seconds left for the whole job; None for the first batch, of which nothing is known."""
         self._batch += 1
         self._since = time.monotonic()
+        return self._left(0) if self._stepping.units else None
 
     def step_done(self, step: int) -> float:
         """Seconds left for the whole job, after `step` (from 1) of the present batch."""
-        size = self._sizes[self._batch]
-        self._stepping += self._lap()
-        self._stepped += size
-        later = sum(self._sizes[self._batch + 1 :])
-        steps_left = size * (self._steps - step) + later * self._steps
-        ending = self._ending / self._ended if self._ended else 0.0
-        return steps_left * self._stepping / self._stepped + (size + later) * ending
+        self._stepping.add(self._lap(), self._sizes[self._batch])
+        return self._left(step)
 
     def batch_done(self) -> None:
-        self._ending += self._lap()
-        self._ended += self._sizes[self._batch]
+        """All its pictures are decoded."""
+        self._finishing.add(self._lap(), self._sizes[self._batch])
+
+    def _left(self, step: int) -> float:
+        here, later = self._sizes[self._batch], sum(self._sizes[self._batch + 1 :])
+        steps = here * (self._steps - step) + later * self._steps
+        return steps * self._stepping.mean + (here + later) * self._finishing.mean
 
     def _lap(self) -> float:
         now = time.monotonic()
         lap, self._since = now - self._since, now
         return lap
+
+
+class Pace:
+    """The mean time of something."""
+
+    def __init__(self) -> None:
+        self.seconds, self.units = 0.0, 0
+
+    def add(self, seconds: float, units: int) -> None:
+        self.seconds += seconds
+        self.units += units
+
+    @property
+    def mean(self) -> float:
+        return self.seconds / self.units if self.units else 0.0

@@ -78,8 +78,7 @@ class Batch:
     ) -> Iterator[Progress | Preview | Painted]:
         """Raises StoppedNow."""
         request, began = self.request, time.monotonic()
-        forecast.batch_begins()
-        yield self._progress(0, None)
+        yield self._progress(0, forecast.batch_begins())
         denoiser = GuidedDenoiser(self.model, self.conditioning, request.cfg, pictures=len(self.indices), stop=stop)
         numerics = NUMERICS[request.sampler]
         plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config)

@@ -22,7 +22,10 @@ from pipelines.generation.schedules import Config, Habits, Move
 class Denoiser(Protocol):
     """What a sampler asks of a model."""
 
-    prediction: Prediction
+    @property
+    def prediction(self) -> Prediction:
+        """How the picture follows from the network's own output."""
+        ...
 
     def x0(self, x: Tensor, level: Level) -> Tensor:
         """The picture in `x` (n, c, h, w) at `level`, guided."""
@@ -125,7 +128,7 @@ class Dpmpp2m(Solver):
         if t == 0:
             return x0
         d = x0
-        if former is not None:
+        if former is not None and not move.final:  # the last move is long: extrapolating there overshoots
             r = math.log(former[0] / s) / math.log(s / t)  # h of the former move over h of this one
             d = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * former[1]
         return (t / s) * x - (t / s - 1) * d
@@ -146,7 +149,7 @@ class Dpmpp2mSde(Solver):
             return x0
         gone = 1 - (t / s) ** 2  # 1 - e^-2h
         d = x0
-        if former is not None:
+        if former is not None and not move.final:  # the last move is long: extrapolating there overshoots
             r = math.log(former[0] / s) / math.log(s / t)
             d = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * former[1]
         return (t / s) ** 2 * x + gone * d + t * math.sqrt(gone) * self.noise.draw()

@@ -1,0 +1,53 @@
+"""What every test stands on: no network, and the starter model in memory when one asks for it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pipelines.models.loading import LoadedModel
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "", None}
+
+
+def _stay_at_home(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse every name look-up and connection beyond this machine, whoever makes it."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):  # a string is a Unix socket
+        host = arguments[1][0]
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host
+    if host not in LOCAL and not str(host).startswith("127."):
+        raise OSError(f"tests reach no network, and something asked for {host!r}")
+
+
+sys.addaudithook(_stay_at_home)
+
+
+@pytest.fixture(scope="session")
+def starter_folder() -> Path:
+    """The folder of the starter model `flat`."""
+    from pipelines.core.presets import STARTER_MODELS  # noqa: PLC0415
+
+    return STARTER_MODELS / "flat"
+
+
+@pytest.fixture(scope="session")
+def starter() -> "Iterator[LoadedModel]":
+    """The starter model `flat` on the CPU in float32. Shared by all tests: leave it as it is."""
+    import torch  # noqa: PLC0415
+
+    from pipelines.core.presets import STARTER_MODELS  # noqa: PLC0415
+    from pipelines.models.residency import Residency  # noqa: PLC0415
+    from pipelines.models.scan import ModelLibrary  # noqa: PLC0415
+
+    torch.set_num_threads(1)  # a network this small gains nothing from a second one, and tests run side by side
+    yield Residency("cpu").lend(ModelLibrary([STARTER_MODELS]).usable("flat"))

@@ -1,0 +1,50 @@
+"""From words to what the UNet attends to."""
+
+import pytest
+import torch
+
+from pipelines.generation.conditioning import chunks, encode
+from pipelines.models.loading import LoadedModel
+
+
+def test_a_short_text_is_what_clip_makes_of_it(starter: LoadedModel) -> None:
+    inputs = starter.tokenizer("a red house", padding="max_length", return_tensors="pt")
+    with torch.inference_mode():
+        expected = starter.text_encoder(inputs.input_ids).last_hidden_state
+    assert torch.equal(encode(starter, "a red house", None, clip_skip=1).prompt, expected)
+
+
+def test_the_last_layer_normed_is_what_clip_skip_one_gives(starter: LoadedModel) -> None:
+    inputs = starter.tokenizer("a red house", padding="max_length", return_tensors="pt")
+    with torch.inference_mode():
+        hidden = starter.text_encoder(inputs.input_ids, output_hidden_states=True).hidden_states
+        norm = getattr(starter.text_encoder, "text_model", starter.text_encoder).final_layer_norm
+        assert torch.equal(norm(hidden[-1]), encode(starter, "a red house", None, clip_skip=1).prompt)
+        assert torch.equal(norm(hidden[-2]), encode(starter, "a red house", None, clip_skip=2).prompt)
+
+
+@pytest.mark.parametrize(("words", "count"), [(0, 1), (1, 1), (75, 1), (76, 2), (150, 2), (151, 3)])
+def test_seventy_five_tokens_to_a_chunk(words: int, count: int, starter: LoadedModel) -> None:
+    parts = chunks(starter, "red " * words)
+    assert len(parts) == count
+    assert {len(part) for part in parts} == {77}
+    tokenizer = starter.tokenizer
+    assert all(part[0] == tokenizer.bos_token_id and tokenizer.eos_token_id in part for part in parts)
+
+
+@pytest.mark.parametrize(("prompt", "negative"), [("red " * 200, ""), ("", "red " * 200)])
+def test_both_texts_end_up_equally_long(prompt: str, negative: str, starter: LoadedModel) -> None:
+    both = encode(starter, prompt, negative, clip_skip=1)
+    assert both.negative is not None
+    assert both.prompt.shape == both.negative.shape == (1, 3 * 77, both.prompt.shape[-1])
+
+
+def test_a_text_is_encoded_once(starter: LoadedModel) -> None:
+    passes = []
+    hook = starter.text_encoder.register_forward_pre_hook(lambda *_: passes.append(1))
+    try:
+        first, again = (encode(starter, "only once, please", "", clip_skip=1) for _ in range(2))
+    finally:
+        hook.remove()
+    assert first.prompt is again.prompt
+    assert len(passes) <= 2  # the text and, the first time, the empty one
