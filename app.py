@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
-    from pipelines.jobs.process import ProcessWorker
+    from pipelines.jobs.queue import JobQueue
+    from pipelines.jobs.worker import Worker
+    from pipelines.storage.images import ImageStore
     from ui.cli.serve import Address
 
 PLAIN: dict[str, Any] = {
@@ -135,38 +138,53 @@ def run_studio(address: "Address", places: Folders, device: str) -> None:
         )
         worker = ProcessWorker(setup, guard=places.data.worker_lock)  # loads torch while we load the page below
         token = None if address.is_private else new_token()
-        with closing(worker), studio(worker, places, address, token) as application:
+        with closing(worker), inside(worker, places) as services:
+            application = web_application(services, places, address, token)
             sys.stdout.write(f"Easel is at {address.url(token)}\n")
             sys.stdout.flush()
             uvicorn_server(application).run(sockets=[listener])
 
 
-@contextmanager
-def studio(worker: "ProcessWorker", places: Folders, address: "Address", token: str | None) -> "Iterator[FastAPI]":
-    """The services around the worker, and the web application on top of them."""
-    import gradio as gr
+@dataclass(frozen=True)
+class Inside:
+    """The services between the web application and the worker."""
 
+    queue: "JobQueue"
+    images: "ImageStore"
+
+
+@contextmanager
+def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
+    """Database, picture list and queue around the worker."""
     from pipelines.jobs.queue import JobQueue
     from pipelines.storage.database import Database
     from pipelines.storage.images import ImageStore
     from pipelines.storage.journal import Journal
+
+    with closing(Database(places.data.database)) as database:
+        images = ImageStore(database, places.data.outputs)
+        with closing(JobQueue(Journal(database), images, worker)) as queue:
+            yield Inside(queue, images)
+
+
+def web_application(services: Inside, places: Folders, address: "Address", token: str | None) -> "FastAPI":
+    """REST routes, the page's socket, and the page mounted over them."""
+    import gradio as gr
+
     from pipelines.storage.presets import PresetStore
     from ui.rest import server
-    from ui.web import live
-    from ui.web import studio as page
+    from ui.web import live, studio
     from ui.web.services import WebServices
     from ui.web.words import read_words
 
-    with closing(Database(places.data.database)) as database:
-        images, library = ImageStore(database, places.data.outputs), places.library()
-        with closing(JobQueue(Journal(database), images, worker)) as queue:
-            doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
-            application = server.build(server.RestServices(queue, images, library), doors)
-            words = read_words()
-            application.include_router(live.routes(queue, words))
-            blocks = page.build(WebServices(queue, library, PresetStore(places.data.presets)), words)
-            blocks.has_launched = True  # else a mounted Gradio skips its check of file inputs
-            yield gr.mount_gradio_app(application, blocks, path="/", **vars(page.dress(words)), **PLAIN)
+    words, library = read_words(), places.library()
+    doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
+    application = server.build(server.RestServices(services.queue, services.images, library), doors)
+    application.include_router(live.routes(services.queue, words))
+    page = studio.build(WebServices(services.queue, library, PresetStore(places.data.presets)), words)
+    page.has_launched = True  # else a mounted Gradio skips its check of file inputs
+    mounted: FastAPI = gr.mount_gradio_app(application, page, path="/", **vars(studio.dress(words)), **PLAIN)
+    return mounted
 
 
 def uvicorn_server(application: "FastAPI") -> "uvicorn.Server":

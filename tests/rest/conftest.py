@@ -1,0 +1,35 @@
+"""The whole web application (REST, socket and page) around a studio whose worker draws sketches."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+import app
+from tests.jobs.studio import Studio, studio
+from ui.cli.options import Folders
+from ui.cli.serve import Address
+
+HERE = Address("127.0.0.1", 7860)
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Studio]:
+    """Queue, database and worker."""
+    with studio(tmp_path / "data", step_seconds=0.02) as made:
+        yield made
+
+
+@pytest.fixture
+def application(inside: Studio) -> FastAPI:
+    """What a browser meets on this machine."""
+    return app.web_application(app.Inside(inside.queue, inside.images), Folders(inside.folder), HERE, None)
+
+
+@pytest.fixture
+def client(application: FastAPI) -> Iterator[TestClient]:
+    """A browser on the studio's own page."""
+    with TestClient(application, base_url="http://127.0.0.1:7860") as made:
+        yield made
