@@ -61,9 +61,6 @@ class Painter:
             for event in self._paint(work, stop):
                 left -= isinstance(event, PictureSaved)
                 yield event
-        except torch.OutOfMemoryError as error:
-            self._residency.free()  # the next job begins with all the memory there is
-            raise _out_of_memory(error) from error
         except torch.AcceleratorError as error:
             # After such an error every later call on the device fails too: only a new process helps.
             raise WorkerLost(
@@ -94,11 +91,3 @@ class Painter:
             painted.image, work.request, index=painted.index, job=work.job, seconds=painted.seconds, to=to
         )
         return PictureSaved(index=saved.index, seed=saved.seed, file=saved.file, seconds=saved.seconds)
-
-
-def _out_of_memory(error: torch.OutOfMemoryError) -> EaselError:
-    return EaselError(
-        "The graphics memory is full",
-        fix="make the pictures smaller, paint fewer at once, or use precision fp16",
-        detail=str(error),
-    )
