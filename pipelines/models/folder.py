@@ -70,8 +70,8 @@ class Facts:
     @property
     def native_size(self) -> int:
         """Pixels: the UNet's sample size times the VAE's eightfold reduction."""
-        size = self.unet.get("sample_size") or 64
-        return 8 * int(max(size) if isinstance(size, list) else size)
+        size = self.unet.get("sample_size")
+        return 8 * size if isinstance(size, int) else 512  # a config may leave it out, or give both sides
 
     @property
     def dtype(self) -> str:
@@ -100,14 +100,14 @@ class FolderReader:
         return facts
 
     def _check_classes(self, index: Mapping[str, Any]) -> None:
-        pipeline = index.get("_class_name")
+        pipeline = str(index.get("_class_name"))
         if pipeline not in PIPELINES:
             raise self._unusable(
                 f"is of a kind that cannot run yet ({pipeline})", fix="use a Stable Diffusion 1.x or 2.x model"
             )
         for part in PARTS:
             entry = index.get(part.name)
-            named = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+            named = str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else None
             if named not in part.classes:
                 raise self._unusable(
                     f"names an unknown {part.name} ({named})",

@@ -53,11 +53,14 @@ def load(info: ModelInfo, device: torch.device, precision: Precision) -> LoadedM
     folder = Path(info.path)
     facts = FolderReader(folder, info.name).facts()  # again: files may have changed since the scan
     dtype = chosen_dtype(info, device, precision)
-    with _quiet(), _explained(info.name):
-        parts = {name: _network(name, folder, facts, dtype).to(device) for name in ("text_encoder", "unet", "vae")}
+    networks = {}
+    for part in facts.weights:
+        with _quiet(), _explained(info.name, part):
+            networks[part] = _network(part, folder, facts, dtype).to(device)
+    with _explained(info.name, "tokenizer"):
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     return LoadedModel(
-        info=info, tokenizer=tokenizer, scheduler_config=facts.scheduler, device=device, dtype=dtype, **parts
+        info=info, tokenizer=tokenizer, scheduler_config=facts.scheduler, device=device, dtype=dtype, **networks
     )
 
 
@@ -71,20 +74,20 @@ def _network(part: str, folder: Path, facts: Facts, dtype: torch.dtype) -> Any:
         network, report = kind.from_pretrained(folder / part, torch_dtype=dtype, **common)
     missing = sorted(report["missing_keys"])
     if missing:  # the libraries fill these with chance, with no more than a log line
-        raise ValueError(f"{part} lacks {len(missing)} tensors, {missing[0]} the first of them")
+        raise ValueError(f"{len(missing)} tensors are missing, {missing[0]} the first of them")
     return network.eval().requires_grad_(False)
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Whatever the libraries say about a file that does not fit, as ModelUnusable."""
+def _explained(name: str, part: str) -> Iterator[None]:
+    """Whatever the libraries say about a part that does not fit its config, as ModelUnusable."""
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, SafetensorError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ModelUnusable(
-            f"The model {name!r} cannot be loaded: its parts do not fit together", fix=COPY_AGAIN, field="model",
+            f"The model {name!r} cannot be loaded: its {part} does not fit its config", fix=COPY_AGAIN, field="model",
             detail=f"{type(error).__name__}: {error}",
         ) from error  # fmt: skip
 

@@ -1,0 +1,125 @@
+"""Loading: offline, complete, and in the right number format, or an error that names the file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipelines.core.error import ModelUnusable
+from pipelines.core.model import ModelInfo
+from pipelines.core.request import Precision
+from pipelines.models.loading import LoadedModel, chosen_dtype, load
+from pipelines.models.scan import read_model
+from tests.models.folders import copy_of, cut, edit
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def mine(tmp_path: Path, starter_folder: Path) -> Path:
+    """A model folder to spoil."""
+    return copy_of(starter_folder, tmp_path / "mine")
+
+
+def rewrite(file: Path, change: Any) -> None:
+    tensors = load_file(file)
+    change(tensors)
+    save_file(tensors, file)
+
+
+def test_all_parts_are_there_ready_to_run(starter: LoadedModel) -> None:
+    for network in (starter.unet, starter.vae, starter.text_encoder):
+        assert not network.training
+        assert not any(weight.requires_grad for weight in network.parameters())
+        assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+    assert starter.scheduler_config["prediction_type"] == "v_prediction"
+
+
+def test_the_weights_are_the_files(starter: LoadedModel, starter_folder: Path) -> None:
+    stored = load_file(starter_folder / "unet" / "diffusion_pytorch_model.safetensors")
+    assert torch.equal(starter.unet.conv_in.weight, stored["conv_in.weight"].float())
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "dtype"),
+    [
+        ("cpu", Precision.AUTO, torch.float32),
+        ("cuda", Precision.AUTO, torch.float16),
+        ("cuda", Precision.FP32, torch.float32),
+        ("cpu", Precision.BF16, torch.bfloat16),
+        ("cpu", Precision.FP16, torch.float16),
+    ],
+)
+def test_auto_keeps_the_files_format_on_a_gpu(
+    device: str, precision: Precision, dtype: torch.dtype, starter: LoadedModel
+) -> None:
+    assert chosen_dtype(starter.info, torch.device(device), precision) is dtype
+
+
+def test_asked_for_halves_every_part_is_in_halves(starter: LoadedModel) -> None:
+    model = load(starter.info, CPU, Precision.BF16)
+    assert model.unet.dtype == model.vae.dtype == model.text_encoder.dtype == model.dtype == torch.bfloat16
+
+
+def test_files_of_the_fp16_variant_are_found(mine: Path) -> None:
+    for weights in list(mine.glob("*/*.safetensors")):
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    assert load(read_model(mine, "mine"), CPU, Precision.AUTO).unet.dtype == torch.float32
+
+
+def test_a_tokenizer_in_two_files_will_do(mine: Path, starter: LoadedModel) -> None:
+    (mine / "tokenizer" / "tokenizer.json").unlink()
+    starter.tokenizer.backend_tokenizer.model.save(str(mine / "tokenizer"))
+    tokenizer = load(read_model(mine, "mine"), CPU, Precision.AUTO).tokenizer
+    assert tokenizer("a red house").input_ids == starter.tokenizer("a red house").input_ids
+
+
+def test_a_file_cut_after_the_scan_is_named(mine: Path) -> None:
+    info = read_model(mine, "mine")
+    cut(mine / "vae" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(ModelUnusable, match=r"vae/diffusion_pytorch_model.safetensors is cut short"):
+        load(info, CPU, Precision.AUTO)
+
+
+@pytest.mark.parametrize("part", ["unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"])
+def test_a_missing_tensor_is_never_filled_with_chance(part: str, mine: Path) -> None:
+    rewrite(mine / f"{part}.safetensors", lambda tensors: tensors.pop(max(tensors)))
+    refuse(read_model(mine, "mine"), Path(part).parent.name)
+
+
+def test_tensors_of_another_width_are_refused(mine: Path) -> None:
+    edit(mine / "unet" / "config.json", lambda config: config.update(cross_attention_dim=64))
+    refuse(read_model(mine, "mine"), "unet")
+
+
+def test_a_config_that_makes_no_sense_is_refused(mine: Path) -> None:
+    edit(mine / "vae" / "config.json", lambda config: config.update(up_block_types=["Evil"]))
+    refuse(read_model(mine, "mine"), "vae")
+
+
+def test_a_broken_tokenizer_is_refused(mine: Path) -> None:
+    (mine / "tokenizer" / "tokenizer.json").write_text("{}", encoding="utf-8")
+    refuse(read_model(mine, "mine"), "tokenizer")
+
+
+def test_code_in_the_folder_is_never_run(mine: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "."):
+        for name in ("pipeline.py", "modeling.py", "configuration.py", "tokenization.py"):
+            (mine / part / name).write_text(f"open({str(mark)!r}, 'w')", encoding="utf-8")
+    auto = {
+        "AutoModel": "modeling.Evil",
+        "AutoConfig": "configuration.Evil",
+        "AutoTokenizer": ["tokenization.Evil"] * 2,
+    }
+    for file in ("text_encoder/config.json", "tokenizer/tokenizer_config.json", "unet/config.json"):
+        edit(mine / file, lambda config: config.update(auto_map=auto))
+    load(read_model(mine, "mine"), CPU, Precision.AUTO)
+    assert not mark.exists()
+
+
+def refuse(info: ModelInfo, part: str) -> None:
+    with pytest.raises(ModelUnusable, match=rf"cannot be loaded: its {part} does not fit.*; copy the folder again"):
+        load(info, CPU, Precision.AUTO)

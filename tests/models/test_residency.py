@@ -1,0 +1,94 @@
+"""Who is in memory: one model, the latest."""
+
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipelines.core.error import InvalidRequest, ModelUnusable
+from pipelines.core.model import ModelInfo
+from pipelines.core.request import Precision
+from pipelines.models.devices import resolve_device
+from pipelines.models.recall import Recall
+from pipelines.models.residency import Residency
+from pipelines.models.scan import read_model
+from tests.models.folders import copy_of, cut
+
+
+@pytest.fixture
+def two(tmp_path: Path, starter_folder: Path) -> tuple[ModelInfo, ModelInfo]:
+    return read_model(starter_folder, "flat"), read_model(copy_of(starter_folder, tmp_path / "other"), "other")
+
+
+def test_the_same_model_is_lent_again_at_once(two: tuple[ModelInfo, ModelInfo]) -> None:
+    residency = Residency("cpu")
+    assert not residency.is_lent(two[0])
+    model = residency.lend(two[0])
+    assert residency.lend(two[0]) is model
+    assert residency.lend(two[0], Precision.FP32) is model  # what auto means on a CPU
+    assert residency.loaded == "flat" and residency.is_lent(two[0])
+
+
+def test_another_model_or_format_takes_the_place(two: tuple[ModelInfo, ModelInfo]) -> None:
+    residency = Residency("cpu")
+    first = weakref.ref(residency.lend(two[0]).unet)
+    second = weakref.ref(residency.lend(two[1]).unet)
+    assert first() is None
+    assert residency.loaded == "other"
+    assert residency.lend(two[1], Precision.BF16).dtype == torch.bfloat16
+    assert second() is None
+
+
+def test_switching_models_leaks_nothing(two: tuple[ModelInfo, ModelInfo]) -> None:
+    residency = Residency("cpu")
+    gone = [weakref.ref(residency.lend(two[turn % 2]).unet) for turn in range(6)]
+    assert [network() is None for network in gone] == [True] * 5 + [False]
+
+
+def test_a_model_that_fails_to_load_leaves_none_behind(two: tuple[ModelInfo, ModelInfo]) -> None:
+    residency = Residency("cpu")
+    residency.lend(two[0])
+    cut(Path(two[1].path) / "unet" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(ModelUnusable):
+        residency.lend(two[1])
+    assert residency.loaded is None
+    assert residency.lend(two[0]).info.name == "flat"
+
+
+def test_the_device_says_how_full_it_is(two: tuple[ModelInfo, ModelInfo]) -> None:
+    residency = Residency("cpu")
+    residency.lend(two[0])
+    status = residency.device_status()
+    assert status.label.startswith("CPU") and 0 < status.used < status.total
+    assert status.model == "flat" and status.problem is None
+
+
+def test_auto_is_a_device_of_this_machine() -> None:
+    expected = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert resolve_device("auto").type == expected
+
+
+@pytest.mark.parametrize("wanted", ["cuda:99", "gpu", "cuda:x", "", "cpu:0:1", "cuda:-1"])
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(wanted: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"There is no device .* here; use auto, cpu"):
+        resolve_device(wanted)
+
+
+def test_what_is_remembered_stays_within_its_bound() -> None:
+    recall = Recall(most_bytes=4 * 100)
+    made = []
+
+    def make() -> torch.Tensor:
+        made.append(1)
+        return torch.zeros(40)
+
+    for key in ("a", "b", "a", "c", "a", "b"):
+        recall.get(key, make)
+    assert len(made) == 4  # b went when c came, since a had been asked for again
+    assert recall.nbytes <= 400
+
+
+def test_a_single_thing_larger_than_the_bound_is_still_remembered() -> None:
+    recall = Recall(most_bytes=10)
+    assert recall.get("a", lambda: torch.zeros(40)) is recall.get("a", lambda: torch.ones(40))

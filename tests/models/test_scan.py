@@ -1,0 +1,142 @@
+"""Which models there are, and what is wrong with those that cannot be used."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.error import ModelUnusable, UnknownName
+from pipelines.core.presets import STARTER_MODELS
+from pipelines.models.scan import ModelLibrary
+from tests.models.folders import copy_of, cut, edit
+
+
+def test_the_starter_model_is_known_without_loading_it(starter_folder: Path) -> None:
+    info = ModelLibrary([STARTER_MODELS]).usable("flat")
+    assert (info.kind, info.family, info.dtype, info.prediction) == ("checkpoint", "SD 1.x", "fp16", "v_prediction")
+    assert info.starter and info.problem is None
+    assert info.path == str(starter_folder)
+    assert info.native_size % 64 == 0 and info.size > 1_000_000
+
+
+def test_listing_models_loads_no_torch() -> None:
+    code = (
+        "import sys; from pipelines.models.scan import ModelLibrary; from pipelines.core.presets import STARTER_MODELS;"
+        "assert ModelLibrary([STARTER_MODELS]).list(); assert not {'torch', 'numpy', 'diffusers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_models_lie_up_to_three_folders_deep(tmp_path: Path, starter_folder: Path) -> None:
+    copy_of(starter_folder, tmp_path / "near")
+    copy_of(starter_folder, tmp_path / "a" / "b" / "far")
+    copy_of(starter_folder, tmp_path / "a" / "b" / "c" / "too far")
+    assert [m.name for m in ModelLibrary([tmp_path]).list()] == ["far", "near"]
+
+
+def test_every_model_has_a_name_of_its_own(tmp_path: Path, starter_folder: Path) -> None:
+    for place in ("one/same", "two/same", "same"):
+        copy_of(starter_folder, tmp_path / place)
+    names = [m.name for m in ModelLibrary([tmp_path]).list()]
+    assert len(set(names)) == 3 and {"same"} < set(names)
+
+
+def test_a_folder_given_twice_or_linked_is_listed_once(tmp_path: Path, starter_folder: Path) -> None:
+    copy_of(starter_folder, tmp_path / "mine")
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert len(ModelLibrary([tmp_path, tmp_path]).list()) == 1
+
+
+def test_a_folder_that_is_not_there_holds_no_models(tmp_path: Path) -> None:
+    assert ModelLibrary([tmp_path / "nowhere"]).list() == []
+
+
+def test_models_added_later_appear_on_a_rescan(tmp_path: Path, starter_folder: Path) -> None:
+    library = ModelLibrary([tmp_path])
+    assert library.list() == []
+    copy_of(starter_folder, tmp_path / "new")
+    library.rescan()
+    assert library.find("new").name == "new"
+
+
+def test_a_name_spelled_otherwise_is_found_and_a_wrong_one_gets_the_nearest(starter_folder: Path) -> None:
+    library = ModelLibrary([starter_folder.parent])
+    assert library.find("FLAT").name == "flat"
+    with pytest.raises(UnknownName, match=r"no model named 'flatt'; use 'flat'") as refused:
+        library.find("flatt")
+    assert refused.value.as_problem.field == "model"
+
+
+def test_a_name_that_is_a_path_leads_nowhere(starter_folder: Path) -> None:
+    library = ModelLibrary([starter_folder.parent])
+    for name in (str(starter_folder), "/etc/passwd", "flat/../flat", ""):
+        with pytest.raises(UnknownName):
+            library.find(name)
+
+
+def without(file: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / file).unlink()
+
+
+def not_json(file: str) -> Callable[[Path], None]:
+    return lambda folder: cut(folder / file)
+
+
+def named(part: str, kind: str) -> Callable[[Path], None]:
+    return lambda folder: edit(folder / "model_index.json", lambda index: index.update({part: ["evil", kind]}))
+
+
+def scheduled(**change: str) -> Callable[[Path], None]:
+    return lambda folder: edit(folder / "scheduler/scheduler_config.json", lambda config: config.update(change))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            without("unet/diffusion_pytorch_model.safetensors"),
+            r"'mine' lacks unet/diffusion_pytorch_model.safetensors; copy the folder again",
+        ),
+        (without("vae/config.json"), r"lacks vae/config.json; copy"),
+        (without("text_encoder/model.safetensors"), r"lacks text_encoder/model.safetensors; copy"),
+        (without("scheduler/scheduler_config.json"), r"lacks scheduler/scheduler_config.json; copy"),
+        (without("tokenizer/tokenizer.json"), r"lacks tokenizer/vocab.json; copy"),
+        (not_json("unet/config.json"), r"unet/config.json is not JSON; copy"),
+        (not_json("model_index.json"), r"model_index.json is not JSON; copy"),
+        (
+            lambda folder: cut(folder / "unet/diffusion_pytorch_model.safetensors"),
+            r"unet/diffusion_pytorch_model.safetensors is cut short: [\d,]+ of [\d,]+ bytes are there; copy",
+        ),
+        (lambda folder: cut(folder / "vae/diffusion_pytorch_model.safetensors", 0), r"is cut short or no safetensors"),
+        (named("unet", "EvilUNet"), r"names an unknown unet \(EvilUNet\); in model_index.json use UNet2DCondition"),
+        (named("tokenizer", "EvilTokenizer"), r"names an unknown tokenizer"),
+        (named("_class_name", "x"), r"is of a kind that cannot run yet"),
+        (scheduled(prediction_type="sample"), r"predicts 'sample'.*set prediction_type .* epsilon or v_prediction"),
+    ],
+)
+def test_a_spoiled_model_is_listed_with_what_to_do(
+    spoil: Callable[[Path], None], message: str, tmp_path: Path, starter_folder: Path
+) -> None:
+    spoil(copy_of(starter_folder, tmp_path / "mine"))
+    library = ModelLibrary([tmp_path])
+    (info,) = library.list()
+    assert info.problem is not None
+    with pytest.raises(ModelUnusable, match=message):
+        library.usable("mine")
+
+
+def test_weights_as_pickles_only_are_not_opened(tmp_path: Path, starter_folder: Path) -> None:
+    folder = copy_of(starter_folder, tmp_path / "mine")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(ModelUnusable, match=r"lacks unet/diffusion_pytorch_model.safetensors"):
+        ModelLibrary([tmp_path]).usable("mine")
+
+
+def test_an_inpainting_model_says_that_it_is_one(tmp_path: Path, starter_folder: Path) -> None:
+    folder = copy_of(starter_folder, tmp_path / "mine")
+    edit(folder / "unet/config.json", lambda config: config.update(in_channels=9))
+    with pytest.raises(ModelUnusable, match=r"its UNet takes 9 channels"):
+        ModelLibrary([tmp_path]).usable("mine")
