@@ -20,7 +20,7 @@ from pipelines.generation.generate import Painted, generate
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
-from pipelines.storage.images import PictureFiles
+from pipelines.storage.pictures import PictureFiles
 
 log = logging.getLogger(__name__)
 

@@ -4,36 +4,27 @@ The parent imports no torch. It has one thread that starts the process, reads al
 ends. The child ends itself when the parent is gone: its end of the pipe closes.
 """
 
-import faulthandler
 import logging
 import math
 import multiprocessing
-import os
 import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
-from multiprocessing.connection import Connection
+from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock
-
-from pipelines.core.error import EaselError, Problem, WorkerLost
-from pipelines.core.event import DeviceStatus, End, Event, Failed
+from pipelines.core.error import WorkerLost
+from pipelines.core.event import DeviceStatus, End, Event
 from pipelines.core.stop import StopMode, StopSignal
-from pipelines.jobs.worker import MakePerformer, Performer, Work
+from pipelines.jobs.child import READY, live
+from pipelines.jobs.worker import MakePerformer, Work
 
 log = logging.getLogger(__name__)
 
-STATUS_SECONDS = 2.0
-"""The child tells of its device this often."""
 BACK_OFF = (0.0, 0.5, 2.0, 10.0)
 """Seconds before a new process, by how many died in a row without having done anything."""
-
-READY = "ready"
-"""The child's word that it can take work."""
 
 
 class ProcessWorker:
@@ -162,7 +153,7 @@ class _Child:
         """It can take work."""
         spawn = multiprocessing.get_context("spawn")  # a fork would copy our threads' locks, and CUDA forbids it
         self._pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_live, args=(theirs, make, guard), name="easel-worker", daemon=True)
+        self.process = spawn.Process(target=live, args=(theirs, make, guard), name="easel-worker", daemon=True)
         self.process.start()
         theirs.close()
 
@@ -212,105 +203,3 @@ def _lost(exit_code: int | None) -> WorkerLost:
     else:
         problem, fix = "The worker crashed", "try again; if it happens again, try another model or smaller pictures"
     return WorkerLost(problem, fix=fix, detail=name)
-
-
-def _live(pipe: Connection, make: MakePerformer, guard: Path | None) -> None:
-    """The child's whole life."""
-    faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches us too; the studio decides what it means
-    with FileLock(guard) if guard else nullcontext(), suppress(BrokenPipeError, ConnectionResetError):
-        _serve(pipe, _Orders(pipe), make)  # a broken pipe: the studio is gone
-
-
-def _serve(pipe: Connection, orders: "_Orders", make: MakePerformer) -> None:
-    performer = _made(make)
-    pipe.send(READY)
-    _tell_device(pipe, performer)
-    if not orders.waiting():
-        performer.prepare()
-    while True:
-        _tell_device(pipe, performer)
-        order = orders.next(STATUS_SECONDS)
-        if order:
-            _work(pipe, performer, *order)
-
-
-def _work(pipe: Connection, performer: Performer, work: Work, stop: StopSignal) -> None:
-    due = time.monotonic() + STATUS_SECONDS
-    try:
-        for event in performer.perform(work, stop):
-            pipe.send(event)
-            if time.monotonic() > due and not isinstance(event, End):
-                _tell_device(pipe, performer)
-                due = time.monotonic() + STATUS_SECONDS
-    except WorkerLost as lost:
-        pipe.send(lost)
-        raise SystemExit(1) from lost
-
-
-def _tell_device(pipe: Connection, performer: Performer) -> None:
-    status = performer.device_status()
-    if status:
-        pipe.send(status)
-
-
-class _Orders:
-    """What the parent says, read by a thread of its own: a stop must be heard while work runs."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._waiting: queue.Queue[tuple[Work, StopSignal]] = queue.Queue()
-        threading.Thread(target=self._read, name="orders", daemon=True).start()
-
-    def waiting(self) -> bool:
-        return not self._waiting.empty()
-
-    def next(self, timeout: float) -> tuple[Work, StopSignal] | None:
-        with suppress(queue.Empty):
-            return self._waiting.get(timeout=timeout)
-        return None
-
-    def _read(self) -> None:
-        stop = StopSignal()
-        while True:
-            try:
-                order = self._pipe.recv()
-            except (EOFError, OSError):
-                os._exit(0)  # the studio is gone, and with it everybody who could want this work
-            if isinstance(order, StopMode):
-                stop.ask(order)
-            else:
-                stop = StopSignal()
-                self._waiting.put((order, stop))
-
-
-def _made(make: MakePerformer) -> Performer:
-    try:
-        return make()
-    except EaselError as error:
-        return _Broken(error.as_problem)
-    except (ImportError, OSError, RuntimeError) as error:
-        log.exception("The worker cannot start")
-        return _Broken(
-            Problem(
-                problem="The engine cannot start",
-                fix="install Easel's requirements again, then restart the studio",
-                detail=f"{type(error).__name__}: {error}",
-            )
-        )
-
-
-class _Broken:
-    """Stands in for a performer that cannot be made: every job hears why."""
-
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-
-    def prepare(self) -> None:
-        pass
-
-    def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
-        yield Failed(problem=self._problem)
-
-    def device_status(self) -> DeviceStatus:
-        return DeviceStatus(label="", used=0, total=0, problem=self._problem)

@@ -112,7 +112,7 @@ class JobQueue:
         self._journal, self._images, self._worker, self._max_waiting = journal, images, worker, max_waiting
         self._watchers = Watchers()
         self._changed = threading.Condition(threading.RLock())
-        self._waiting = deque(_Job(record) for record in journal.recover())
+        self._waiting = deque(_Job(record, self._pictures(record.id)) for record in journal.recover())
         self._running: _Job | None = None
         self._ended: OrderedDict[str, _Job] = OrderedDict()
         self._closing = False

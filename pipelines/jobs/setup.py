@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.jobs.worker import Performer
 from pipelines.models.scan import ModelLibrary
-from pipelines.storage.images import PictureFiles
+from pipelines.storage.pictures import PictureFiles
 
 
 @dataclass(frozen=True, kw_only=True)

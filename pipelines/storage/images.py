@@ -1,22 +1,17 @@
-"""Pictures on disk, each with its whole request inside, and the list of them in the database.
+"""The list of all pictures, in the database.
 
-The file comes first and the row second: a file without a row is adopted at the next start, so that the list can always
-be made again from the pictures alone.
+A picture's file comes first and its row second: a file without a row is adopted at the next start, so that the list can
+always be made again from the pictures alone.
 """
 
 import json
 import logging
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import partial
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from PIL import Image, PngImagePlugin
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Row, bindparam, select
 from sqlalchemy.dialects.sqlite import insert
@@ -24,102 +19,14 @@ from sqlalchemy.dialects.sqlite import insert
 from pipelines.core.error import EaselError, StorageProblem, UnknownName
 from pipelines.core.request import GenerateRequest
 from pipelines.storage.database import Database
-from pipelines.storage.facts import Chunk, PictureFacts, open_picture, read_picture, request_or_none
-from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem
-from pipelines.storage.infotext import infotext, program
+from pipelines.storage.facts import PictureFacts, open_picture, read_picture, request_or_none
+from pipelines.storage.pictures import PictureFiles, SavedPicture
 from pipelines.storage.schema import PICTURE, THUMBNAIL
 
 log = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 256
 """Pixels."""
-
-
-@dataclass(frozen=True)
-class SavedPicture:
-    """A picture that is on disk."""
-
-    path: Path
-    file: str
-    """Path below the outputs folder with forward slashes; the absolute path of one saved elsewhere."""
-    index: int
-    seed: int
-    seconds: float
-
-
-class PictureFiles:
-    """The outputs folder: `YYYY-MM-DD/00214-<seed>.png`, numbered by day. Any number of processes may save at once."""
-
-    def __init__(self, outputs: Path) -> None:
-        self.outputs = outputs
-
-    def save(
-        self, image: Image.Image, request: GenerateRequest, *, index: int, job: str | None = None,
-        seconds: float = 0.0, to: Path | None = None,
-    ) -> SavedPicture:  # fmt: skip
-        """Write picture `index` of `request`, whole or not at all; `to` names a file elsewhere, which is replaced.
-
-        Raises StorageProblem when the disk is full or the folder cannot be written.
-        """
-        seed = request.seed_of(index)
-        chunk = Chunk(
-            program=program(), created=datetime.now(UTC), job=job, index=index, seed=seed,
-            seconds=round(seconds, 3), request=request.model_dump(mode="json"),
-        )  # fmt: skip
-        texts = PngImagePlugin.PngInfo()
-        texts.add_text("parameters", infotext(request, seed))
-        texts.add_text("easel", chunk.model_dump_json())
-        write = partial(_write_png, image, texts)
-        if to is not None:
-            atomic_write(to, write, replace=True)
-            return SavedPicture(to, str(to.absolute()), index, seed, seconds)
-        folder = self.outputs / date.today().isoformat()
-        with _number_in(folder) as number:
-            path = folder / f"{number:05d}-{seed}.png"
-            atomic_write(path, write)
-        return SavedPicture(path, path.relative_to(self.outputs).as_posix(), index, seed, seconds)
-
-    def files(self) -> Iterator[str]:
-        """Every picture below the outputs folder, as `SavedPicture.file` names it."""
-        for path in self.outputs.rglob("*.png"):
-            if not path.name.startswith("."):
-                yield path.relative_to(self.outputs).as_posix()
-
-
-def _write_png(image: Image.Image, texts: PngImagePlugin.PngInfo, file: BinaryIO) -> None:
-    image.save(file, format="PNG", pnginfo=texts)
-
-
-@contextmanager
-def _number_in(folder: Path) -> Iterator[int]:
-    """The next free number in `folder`, kept from other processes by a claim file until the block ends."""
-    make_folder(folder)
-    try:
-        number, claim = _claim(folder)
-    except OSError as error:
-        raise storage_problem(error, folder / "picture") from error
-    try:
-        yield number
-    finally:
-        claim.unlink(missing_ok=True)
-
-
-def _claim(folder: Path) -> tuple[int, Path]:
-    while True:
-        number = 1 + max(_numbers(folder, rf"(?:{re.escape(OURS)}claim-)?"), default=0)
-        claim = folder / f"{OURS}claim-{number:05d}"
-        try:
-            claim.open("xb").close()
-        except FileExistsError:
-            continue
-        if number not in _numbers(folder, ""):
-            return number, claim
-        claim.unlink()  # somebody saved it between our look and our claim
-
-
-def _numbers(folder: Path, prefix: str) -> set[int]:
-    pattern = re.compile(rf"{prefix}([0-9]{{5,9}})\b")
-    return {int(m[1]) for m in (pattern.match(p.name) for p in folder.iterdir()) if m}
 
 
 class ImageRow(BaseModel):

@@ -20,7 +20,7 @@ from pipelines.core.event import DeviceStatus, Event, Finished, Loading, Picture
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.worker import Work, ended
-from pipelines.storage.images import PictureFiles
+from pipelines.storage.pictures import PictureFiles
 
 SIDE = 64
 

@@ -17,7 +17,7 @@ from pipelines.jobs.worker import Work
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.facts import read_picture
-from pipelines.storage.images import PictureFiles
+from pipelines.storage.pictures import PictureFiles
 from tests.jobs.studio import request
 
 

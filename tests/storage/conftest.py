@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.storage.database import Database
-from pipelines.storage.images import ImageStore, PictureFiles
+from pipelines.storage.images import ImageStore
+from pipelines.storage.pictures import PictureFiles
 
 
 @pytest.fixture

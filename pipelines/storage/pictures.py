@@ -1,0 +1,107 @@
+"""Picture files: each written whole or not at all, with its whole request inside, under a number of its own.
+
+Knows no database: the worker process and the command line save through this, at the same time if need be.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, PngImagePlugin
+
+from pipelines.core.request import GenerateRequest
+from pipelines.storage.facts import Chunk
+from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem
+from pipelines.storage.infotext import infotext, program
+
+
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture that is on disk."""
+
+    path: Path
+    file: str
+    """Path below the outputs folder with forward slashes; the absolute path of one saved elsewhere."""
+    index: int
+    seed: int
+    seconds: float
+
+
+class PictureFiles:
+    """The outputs folder: `YYYY-MM-DD/00214-<seed>.png`, numbered by day. Any number of processes may save at once."""
+
+    def __init__(self, outputs: Path) -> None:
+        self.outputs = outputs
+
+    def save(
+        self, image: Image.Image, request: GenerateRequest, *, index: int, job: str | None = None,
+        seconds: float = 0.0, to: Path | None = None,
+    ) -> SavedPicture:  # fmt: skip
+        """Write picture `index` of `request`, whole or not at all; `to` names a file elsewhere, which is replaced.
+
+        Raises StorageProblem when the disk is full or the folder cannot be written.
+        """
+        seed = request.seed_of(index)
+        chunk = Chunk(
+            program=program(), created=datetime.now(UTC), job=job, index=index, seed=seed,
+            seconds=round(seconds, 3), request=request.model_dump(mode="json"),
+        )  # fmt: skip
+        texts = PngImagePlugin.PngInfo()
+        texts.add_text("parameters", infotext(request, seed))
+        texts.add_text("easel", chunk.model_dump_json())
+        write = partial(_write_png, image, texts)
+        if to is not None:
+            atomic_write(to, write, replace=True)
+            return SavedPicture(to, str(to.absolute()), index, seed, seconds)
+        folder = self.outputs / date.today().isoformat()
+        with _number_in(folder) as number:
+            path = folder / f"{number:05d}-{seed}.png"
+            atomic_write(path, write)
+        return SavedPicture(path, path.relative_to(self.outputs).as_posix(), index, seed, seconds)
+
+    def files(self) -> Iterator[str]:
+        """Every picture below the outputs folder, as `SavedPicture.file` names it."""
+        for path in self.outputs.rglob("*.png"):
+            if not path.name.startswith("."):
+                yield path.relative_to(self.outputs).as_posix()
+
+
+def _write_png(image: Image.Image, texts: PngImagePlugin.PngInfo, file: BinaryIO) -> None:
+    image.save(file, format="PNG", pnginfo=texts)
+
+
+@contextmanager
+def _number_in(folder: Path) -> Iterator[int]:
+    """The next free number in `folder`, kept from other processes by a claim file until the block ends."""
+    make_folder(folder)
+    try:
+        number, claim = _claim(folder)
+    except OSError as error:
+        raise storage_problem(error, folder / "picture") from error
+    try:
+        yield number
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _claim(folder: Path) -> tuple[int, Path]:
+    while True:
+        number = 1 + max(_numbers(folder, rf"(?:{re.escape(OURS)}claim-)?"), default=0)
+        claim = folder / f"{OURS}claim-{number:05d}"
+        try:
+            claim.open("xb").close()
+        except FileExistsError:
+            continue
+        if number not in _numbers(folder, ""):
+            return number, claim
+        claim.unlink()  # somebody saved it between our look and our claim
+
+
+def _numbers(folder: Path, prefix: str) -> set[int]:
+    pattern = re.compile(rf"{prefix}([0-9]{{5,9}})\b")
+    return {int(m[1]) for m in (pattern.match(p.name) for p in folder.iterdir()) if m}

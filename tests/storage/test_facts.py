@@ -1,0 +1,38 @@
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipelines.core.error import StorageProblem
+from pipelines.storage.facts import read_picture
+from tests.storage.samples import picture
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_the_text_of_an_a1111_jpeg_or_webp_is_read(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + "a hill 日本\nSteps: 20".encode("utf-16-be")
+    path = tmp_path / f"a.{suffix}"
+    picture().save(path, exif=exif)
+    assert read_picture(path).infotext == "a hill 日本\nSteps: 20"
+
+
+@pytest.mark.parametrize("content", [b"", b"%!PS-Adobe", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+def test_what_is_no_picture_is_a_clear_problem(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(StorageProblem, match=r"a\.png is damaged or no picture"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("side", [9_700, 60_000])
+def test_a_picture_with_a_huge_claimed_size_is_refused_before_its_pixels_are_read(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "bomb.png"
+    picture().save(path)
+    data = bytearray(path.read_bytes())
+    data[16:24] = side.to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(StorageProblem, match=r"bomb\.png is too large"):
+        read_picture(path)
