@@ -7,7 +7,8 @@ Easel.form = (() => {
   /** On load: the remembered values over the first ones. `order` is the order of Gradio's inputs and outputs. */
   function restore(current, order) {
     names = order;
-    return merge(current, Easel.memory.get('form') ?? {});
+    const { model, ...kept } = Easel.memory.get('form') ?? {};
+    return merge(current, Easel.hasModel?.(model) ? { model, ...kept } : kept);  // a model may be gone meanwhile
   }
 
   function merge(current, over) {

@@ -40,5 +40,7 @@ Easel.rescale = (model, width, height) => {
   return to ? [to.width, to.height] : [width, height];
 };
 
+Easel.hasModel = name => name in props.sizes;
+
 watch(['value', 'sizes'], show);
 show();

@@ -4,7 +4,6 @@ Easel.theme = (() => {
   const present = () => Easel.memory.get('theme') ?? (system.matches ? 'light' : 'dark');
 
   function paint() {
-    if (!document.body) return;
     document.body.classList.toggle('dark', present() === 'dark');
     document.documentElement.style.colorScheme = present();
   }
@@ -14,14 +13,17 @@ Easel.theme = (() => {
     paint();
   }
 
-  // Gradio sets its own class once while it starts; ours is put back whenever the two differ.
-  const keep = new MutationObserver(() => {
+  // Gradio sets its own class while it starts; ours is put back whenever the two differ.
+  const keeper = new MutationObserver(() => {
     if (document.body.classList.contains('dark') !== (present() === 'dark')) paint();
   });
-  document.addEventListener('DOMContentLoaded', () => {
+
+  function begin() {
     paint();
-    keep.observe(document.body, { attributes: true, attributeFilter: ['class'] });
-  });
+    keeper.observe(document.body, { attributes: true, attributeFilter: ['class'] });
+  }
+
+  if (document.body) begin(); else document.addEventListener('DOMContentLoaded', begin);
   system.addEventListener('change', paint);
   return { toggle, present };
 })();

@@ -1,0 +1,147 @@
+"""A real Chromium and a real studio, started as a person would start it, for the tests that drive the page.
+
+Without a browser these tests fail: the page is what Easel is. `tests/browser/install.py` finds or installs one.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.browser.easel import Easel
+from tests.browser.install import installed
+
+ROOT = Path(__file__).parents[2]
+SHOTS = Path(__file__).parent / "shots"
+START_SECONDS = 90
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
+]  # fmt: skip
+
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = installed()
+    if path is None:
+        pytest.fail("No Chromium was found; run `uv run tests/browser/install.py` first")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+class Studio:
+    """A running studio: `app.py serve` on a free port and a folder of its own."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "app.py", "serve", "--port", str(self.port), "--data", str(self.data)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "EASEL_TEST": "1"}
+        with (self.data.parent / "studio.log").open("ab") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"The studio did not start: {(self.data.parent / 'studio.log').read_text()[-2000:]}")
+            time.sleep(0.2)
+        return process
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def get(self, path: str) -> Any:
+        """JSON from the REST API."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return json.load(answer)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+    def restart(self) -> None:
+        self.stop()
+        self.process = self._start()
+
+    def wait_until_idle(self, seconds: float = 30) -> None:
+        """Until no job is active."""
+        deadline = time.monotonic() + seconds
+        while self.get("api/jobs"):
+            assert time.monotonic() < deadline, "a job is still active"
+            time.sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """One studio for all tests; each test leaves its queue empty."""
+    running = Studio(tmp_path_factory.mktemp("studio") / "data")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def context(browser: Browser, studio: Studio) -> Iterator[BrowserContext]:
+    """A browser of its own for each test: nothing remembered, and no request to any other host."""
+    fresh = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", locale="en-GB")
+    asked: list[str] = []
+    fresh.on("request", lambda request: asked.append(request.url))
+    yield fresh
+    fresh.close()
+    foreign = [url for url in asked if not url.startswith((studio.url, "data:", "blob:"))]
+    assert not foreign, f"the page asked other hosts: {foreign[:5]}"
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A blank page; a script that fails on it fails the test."""
+    opened = context.new_page()
+    broken: list[str] = []
+    opened.on("pageerror", lambda error: broken.append(str(error)))
+    yield opened
+    assert not broken, f"scripts failed: {broken[:3]}"
+
+
+@pytest.fixture
+def easel(page: Page, studio: Studio) -> Iterator[Easel]:
+    """The studio's page, opened; its jobs are stopped when the test ends."""
+    opened = Easel(page, studio.url)
+    opened.open()
+    yield opened
+    for job in studio.get("api/jobs"):
+        page.request.post(f"{studio.url}api/jobs/{job['id']}/stop", data={"mode": "now"})
+    studio.wait_until_idle()
+
+
+@pytest.fixture(scope="session")
+def shots() -> Path:
+    """Where screenshots are left for people to look at."""
+    SHOTS.mkdir(exist_ok=True)
+    return SHOTS

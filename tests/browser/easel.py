@@ -1,0 +1,71 @@
+"""The page as the tests speak of it: fields by name, the stage by its state."""
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+
+class Easel:
+    """The Generate tab in a browser."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+        self.prompt = page.locator("#field-prompt textarea")
+        self.generate = page.locator("#generate")
+        self.stage = page.locator(".stage")
+        self.picture = page.locator(".stage .pic img")
+        self.problem = page.locator(".problem")
+        self.queue = page.locator(".pill")
+        self.thumbs = page.locator(".thumbs .thumb")
+        self.fold = page.locator("#more .label-wrap")
+
+    def open(self, state: str = "") -> None:
+        """Open the page, at the address of a state if one is named, and wait until it is alive."""
+        self.page.goto(self.url + (f"#generate:{state}" if state else ""))
+        self.ready()
+
+    def reload(self) -> None:
+        self.page.reload()
+        self.ready()
+
+    def ready(self) -> None:
+        expect(self.generate).to_be_visible()
+        self.page.wait_for_function("window.Easel?.live.connected && Easel.live.device && Easel.form.values.sampler")
+
+    def field(self, name: str) -> Locator:
+        """The box of a number, or the text of the prompts."""
+        return self.page.locator(f"#field-{name} :is(textarea, input:not([type=range]))")
+
+    def at_fault(self) -> list[str]:
+        """The fields that are outlined."""
+        outlined = self.page.locator(".at-fault")
+        return [str(node.get_attribute("id")).removeprefix("field-") for node in outlined.all()]
+
+    def fill(self, **fields: object) -> None:
+        """Type into fields; those under More need it open."""
+        for name, value in fields.items():
+            self.field(name).fill(str(value))
+
+    def unfold(self) -> None:
+        self.fold.click()
+        expect(self.field("clip_skip")).to_be_visible()
+
+    def set_count(self, n: int) -> None:
+        self.page.get_by_role("group", name="How many pictures").get_by_role("button", name=str(n), exact=True).click()
+
+    def values(self) -> dict[str, Any]:
+        """What the form holds, by request field."""
+        held: dict[str, Any] = self.page.evaluate("Easel.form.values")
+        return held
+
+    def wait_for(self, *states: str, seconds: float = 30) -> None:
+        """Until the stage is in one of the states."""
+        css = ", ".join(f".stage.is-{state}" for state in states)
+        self.page.locator(css).wait_for(timeout=seconds * 1000)
+
+    def start_long_job(self, prompt: str = "a white boat on the sea", count: int = 4) -> None:
+        """A job that is still running when the test looks."""
+        self.fill(prompt=prompt, steps=60)
+        self.set_count(count)
+        self.generate.click()
+        self.wait_for("running")

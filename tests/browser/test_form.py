@@ -1,0 +1,137 @@
+"""The settings column: nothing typed is lost, what is wrong is shown, and every setting comes back."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.easel import Easel
+
+
+def test_the_form_survives_a_reload(easel: Easel) -> None:
+    easel.unfold()
+    easel.fill(prompt="a <b>tower</b> & a moon", negative_prompt="blurry", steps=33, cfg="6.5", seed=42)
+    easel.fill(width=96, height=160, clip_skip=2, batch_size=2, preview_every=3)
+    easel.set_count(4)
+    easel.page.locator("#field-sampler input").click()
+    easel.page.get_by_role("option", name="Heun").click()
+    easel.page.wait_for_function("Easel.form.values.sampler === 'heun'")
+    before = easel.values()
+    easel.reload()
+    easel.page.wait_for_function("Easel.form.values.steps === 33")
+    assert easel.values() == before
+    assert before | {"cfg": 6.5, "seed": 42, "fresh_seed": False, "width": 96, "count": 4, "clip_skip": 2} == before
+    assert easel.prompt.input_value() == "a <b>tower</b> & a moon"
+    expect(easel.fold).to_contain_text("CLIP skip 2, 2 at once, preview every 3 steps")
+    expect(easel.generate).to_contain_text("Generate 4")
+
+
+def test_text_that_is_no_number_stays_and_is_outlined(easel: Easel) -> None:
+    easel.fill(prompt="a hill", steps="twenty")
+    easel.generate.click()
+    expect(easel.problem).to_contain_text("Steps 'twenty' is not a whole number")
+    expect(easel.problem).to_contain_text("Use 1 to 1000.")
+    assert easel.at_fault() == ["steps"]
+    assert easel.field("steps").input_value() == "twenty"
+    expect(easel.field("steps")).to_have_attribute("aria-invalid", "true")
+    easel.fill(steps=2)
+    assert easel.at_fault() == []
+
+
+def test_a_size_that_cannot_be_is_shown_in_its_fold_and_repaired_by_a_button(easel: Easel) -> None:
+    easel.unfold()
+    easel.fill(prompt="a hill", steps=2, width=100)
+    easel.fold.click()
+    easel.generate.click()
+    expect(easel.problem).to_contain_text("Width 100 is not a multiple of 8")
+    expect(easel.field("width")).to_be_visible()
+    expect(easel.page.locator("#field-width.at-fault")).to_be_visible()
+    easel.problem.get_by_role("button", name="Use 104").click()
+    easel.wait_for("done")
+    assert easel.values()["width"] == 104
+    assert easel.at_fault() == []
+
+
+def test_a_prompt_of_a_pasted_book_is_refused_and_kept(easel: Easel) -> None:
+    book = "word " * 30_000
+    easel.prompt.fill(book)
+    easel.generate.click()
+    expect(easel.problem).to_contain_text("shorten it to 20,000 characters", ignore_case=True)
+    assert easel.prompt.input_value() == book
+    assert easel.at_fault() == ["prompt"]
+
+
+def test_choosing_a_sampler_narrows_the_schedules(easel: Easel) -> None:
+    easel.page.locator("#field-schedule input").click()
+    easel.page.get_by_role("option", name="Karras").click()
+    easel.page.locator("#field-sampler input").click()
+    easel.page.get_by_role("option", name="DDIM").click()
+    easel.page.wait_for_function("Easel.form.values.schedule === 'automatic'")
+    easel.page.locator("#field-schedule input").click()
+    expect(easel.page.get_by_role("listbox").get_by_role("option")).to_have_text(
+        [re.compile(n) for n in ("Automatic", "Normal", "SGM Uniform")]
+    )
+
+
+def test_the_slider_and_its_number_agree_and_the_number_may_go_further(easel: Easel) -> None:
+    slider = easel.page.get_by_role("slider", name="Steps")
+    slider.fill("41")
+    assert easel.field("steps").input_value() == "41"
+    easel.fill(steps=400)
+    assert easel.page.evaluate("Easel.form.values.steps") == 400
+    assert slider.input_value() == "60"
+    easel.field("steps").press("ArrowDown")
+    assert easel.values()["steps"] == 399
+
+
+def test_a_shape_sets_the_size_and_a_size_finds_its_shape(easel: Easel) -> None:
+    shape = easel.page.get_by_role("group", name="Size").get_by_role("button", name="3:2")
+    shape.click()
+    expect(shape).to_have_attribute("aria-pressed", "true")
+    size = easel.values()
+    assert size["width"] > size["height"]
+    easel.unfold()
+    assert easel.field("width").input_value() == str(size["width"])
+    easel.fill(width=64)
+    expect(shape).to_have_attribute("aria-pressed", "false")
+
+
+def test_presets_fill_the_form_and_own_ones_are_kept_replaced_and_deleted(easel: Easel) -> None:
+    picker = easel.page.get_by_role("combobox", name="Preset")
+    picker.select_option("Exact classic")
+    easel.page.wait_for_function("Easel.form.values.sampler === 'ddim'")
+    assert easel.values()["cfg"] == 7.5
+    easel.fill(steps=23)
+    expect(picker.locator("option:checked")).to_have_text("Own settings")
+
+    easel.page.get_by_role("button", name="Save these settings").click()
+    easel.page.get_by_role("textbox", name="Name of the preset").fill("Mine & <yours>")
+    easel.page.keyboard.press("Enter")
+    expect(easel.page.locator(".presets .reason")).to_be_visible()  # a name with < is refused, in words
+    easel.page.get_by_role("button", name="Save these settings").click()
+    easel.page.get_by_role("textbox", name="Name of the preset").fill("Mine")
+    easel.page.keyboard.press("Enter")
+    expect(picker.locator("option:checked")).to_have_text("Mine")
+    easel.reload()
+    expect(picker.locator("option:checked")).to_have_text("Mine")
+
+    easel.fill(steps=24)
+    easel.page.get_by_role("button", name="Save these settings").click()
+    easel.page.get_by_role("textbox", name="Name of the preset").fill("mine")
+    easel.page.get_by_role("button", name="Replace").click()
+    expect(picker.locator("option:checked")).to_have_text("Mine")
+    easel.page.get_by_role("button", name="Delete this preset").click()
+    easel.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(picker.locator("option", has_text="Mine")).to_have_count(0)
+
+
+def test_reuse_settings_brings_every_field_back_with_that_pictures_seed(easel: Easel) -> None:
+    easel.unfold()
+    easel.fill(prompt="two towers", negative_prompt="fog", steps=2, cfg=3, seed=900, width=72, height=64, clip_skip=2)
+    easel.set_count(2)
+    easel.generate.click()
+    easel.wait_for("done")
+    asked = easel.values()
+    easel.fill(prompt="something else", negative_prompt="", steps=9, cfg=9, seed=1, width=64, clip_skip=1)
+    easel.page.get_by_role("toolbar", name="Picture").get_by_role("button", name="Reuse settings").click()
+    easel.page.wait_for_function("Easel.form.values.prompt === 'two towers'")
+    assert easel.values() == asked | {"seed": 901, "fresh_seed": False}  # the newest picture is the second

@@ -1,0 +1,57 @@
+"""Every language says everything, and nothing says what is never asked."""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.error import UnknownName
+from pipelines.core.request import GenerateRequest, Precision
+from ui.web import words as module
+from ui.web.tabs.generate import FOLDED
+from ui.web.words import languages, read_words
+
+WEB = Path(module.__file__).parent
+SOURCES = [*WEB.rglob("*.py"), *(WEB / "assets").glob("*.js")]
+BUILT = {
+    *(f"precision.{precision}" for precision in Precision),
+    *(f"more.{name}" for name in FOLDED),
+    *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),
+}
+"""Keys made from a name; the code does not spell them out."""
+
+
+def asked_for() -> set[str]:
+    """Every quoted thing in the sources that looks like a key of the table."""
+    texts = "\n".join(file.read_text(encoding="utf-8") for file in SOURCES)
+    return set(re.findall(r"""['"]([a-z]+(?:\.[a-z_]+)+)['"]""", texts)) & {*read_words().table} | BUILT
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_language_has_the_same_keys_and_names(language: str) -> None:
+    english, other = read_words("en").table, read_words(language).table
+    assert list(other) == list(english)
+    for key, text in english.items():
+        assert names_in(other[key]) == names_in(text), key
+        assert other[key].strip()
+
+
+def names_in(text: str) -> set[str | None]:
+    return {name for _, name, _, _ in string.Formatter().parse(text)} - {None}
+
+
+def test_every_key_in_the_table_is_used_and_every_used_key_is_there() -> None:
+    assert asked_for() == set(read_words().table)
+    spoken = re.findall(r"""\b(?:say|words)\(\s*['"]([\w.]+)['"]""", "\n".join(f.read_text("utf-8") for f in SOURCES))
+    assert set(spoken) <= set(read_words().table)
+
+
+def test_an_unknown_language_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UnknownName, match="'de'"):
+        read_words("dee")
+
+
+def test_values_are_filled_in() -> None:
+    assert read_words()("stage.step", step=3, steps=20) == "Step 3 of 20"
+    assert read_words("de")("stage.step", step=3, steps=20) == "Schritt 3 von 20"
