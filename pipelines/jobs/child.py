@@ -35,6 +35,8 @@ def live(pipe: Connection, make: MakePerformer, guard: Path | None) -> None:
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches us too; the studio decides what it means
     with FileLock(guard) if guard else nullcontext(), suppress(BrokenPipeError, ConnectionResetError):
+        if guard:
+            guard.with_suffix(".pid").write_text(str(os.getpid()), encoding="ascii")  # for the error message
         _serve(pipe, _Orders(pipe), make)  # a broken pipe: the studio is gone
 
 

@@ -116,6 +116,8 @@ class JobQueue:
         self._running: _Job | None = None
         self._ended: OrderedDict[str, _Job] = OrderedDict()
         self._closing = False
+        self._unlisted = False
+        """Pictures are on disk that the database could not take."""
         self._tell_positions()
         self._runner = threading.Thread(target=self._serve, name="job-queue", daemon=True)
         self._runner.start()
@@ -200,6 +202,8 @@ class JobQueue:
                 self._running = None
                 if end:
                     self._end(job, end)
+            if self._unlisted:
+                self._adopt()
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -265,7 +269,8 @@ class JobQueue:
     def _listed(self, saved: PictureSaved) -> PictureSaved:
         try:
             return saved.model_copy(update={"image": self._images.add(saved.file).id})
-        except StorageProblem as error:  # the picture itself is safe; it is listed at the next start
+        except StorageProblem as error:  # the picture itself is safe; it is listed when the database works again
+            self._unlisted = True
             log.warning("The picture %s is not listed yet: %s", saved.file, error)
             return saved
 
@@ -279,8 +284,10 @@ class JobQueue:
     def _adopt(self) -> list[ImageRow]:
         """List what a killed worker or studio had saved but nobody was told of: it must not be painted again."""
         try:
-            return self._images.adopt()
-        except StorageProblem as error:
+            adopted = self._images.adopt()
+            self._unlisted = False
+            return adopted
+        except (StorageProblem, OSError) as error:
             log.warning("Saved pictures could not be listed: %s", error)
             return []
 

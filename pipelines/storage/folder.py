@@ -85,23 +85,29 @@ class OpenFolder:
             with FileLock(self.folder.worker_lock).acquire(timeout=seconds):
                 return
         except Timeout:
+            who = _shown_pid(_living_pid(self.folder.worker_lock.with_suffix(".pid")))
             raise StorageProblem(
-                "The worker of an earlier studio still runs on this data folder",
+                f"The worker of an earlier studio still runs on this data folder{who}",
                 fix="end that process, or choose another folder with --data",
             ) from None
 
     def _taken(self) -> StorageProblem:
-        pid = self._owner_pid()
-        who = f" (pid {pid})" if pid else ""
         return StorageProblem(
-            f"The studio already runs on this data folder{who}", fix="stop it or choose another with --data"
+            f"The studio already runs on this data folder{_shown_pid(_living_pid(self._owner))}",
+            fix="stop it or choose another with --data",
         )
 
-    def _owner_pid(self) -> int | None:
-        for _ in range(10):  # it may be starting this very moment, and a dead one's number still stand there
-            with contextlib.suppress(OSError, ValueError):
-                pid = int(self._owner.read_text(encoding="ascii"))
-                if psutil.pid_exists(pid):
-                    return pid
-            time.sleep(0.05)
-        return None
+
+def _living_pid(file: Path) -> int | None:
+    """The number in a pid file, if that process lives."""
+    for _ in range(10):  # its owner may be starting this very moment, and a dead one's number still stand there
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(file.read_text(encoding="ascii"))
+            if psutil.pid_exists(pid):
+                return pid
+        time.sleep(0.05)
+    return None
+
+
+def _shown_pid(pid: int | None) -> str:
+    return f" (pid {pid})" if pid else ""

@@ -5,7 +5,7 @@ Knows no database: the worker process and the command line save through this, at
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -86,7 +86,8 @@ def _number_in(folder: Path) -> Iterator[int]:
     try:
         yield number
     finally:
-        claim.unlink(missing_ok=True)
+        with suppress(OSError):  # a claim that stays costs a number, and is swept later
+            claim.unlink()
 
 
 def _claim(folder: Path) -> tuple[int, Path]:

@@ -27,6 +27,7 @@ class Studio:
     """Everything between the web pages and the performer."""
 
     folder: DataFolder
+    database: Database
     images: ImageStore
     journal: Journal
     worker: ProcessWorker
@@ -65,7 +66,7 @@ def studio(data: Path, *, step_seconds: float = 0.01, stop_seconds: float = 15.0
     setup = Sketching(folder.outputs, step_seconds)
     worker = ProcessWorker(setup, guard=folder.worker_lock, stop_seconds=stop_seconds)
     jobs = JobQueue(journal, images, worker, **queue)
-    made = Studio(folder, images, journal, worker, jobs)
+    made = Studio(folder, database, images, journal, worker, jobs)
     jobs.watch(made.listen)
     try:
         yield made

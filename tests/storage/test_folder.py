@@ -43,8 +43,11 @@ def test_a_closed_folder_can_be_opened_again(tmp_path: Path) -> None:
 
 def test_a_worker_that_outlived_its_studio_is_waited_for(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
-    with FileLock(folder.worker_lock), pytest.raises(StorageProblem, match="worker of an earlier studio still runs"):
+    with FileLock(folder.worker_lock), pytest.raises(StorageProblem) as caught:
+        folder.worker_lock.with_suffix(".pid").write_text(str(os.getpid()))
         folder.open(worker_seconds=0.2)
+    says = f"The worker of an earlier studio still runs on this data folder (pid {os.getpid()})"
+    assert caught.value.problem == says
     folder.open().close()
 
 
