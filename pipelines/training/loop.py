@@ -1,0 +1,154 @@
+"""The one training loop: an objective says what is wrong at step k, the loop makes it less so, and can be cut anywhere.
+
+All chance lives in the objectives and depends on (seed, step) alone, so a run that is cut and resumed takes exactly
+the steps it would have taken.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.core.error import EaselError
+
+Objective = Callable[[int], Tensor]  # step -> scalar loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast and how long: linear warm-up, then level, then a linear fall to a hundredth."""
+
+    steps: int
+    rate: float
+    warmup: int = 100  # steps
+    fall_from: float = 0.5  # share of the steps after which the rate falls
+    bf16: float = 1.0  # share of the steps in bfloat16 autocast, from the first
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of `step`, counted from 0."""
+        rising = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        fall = self.fall_from * self.steps
+        left = 1.0 if step < fall else 1 - 0.99 * (step - fall) / max(1.0, self.steps - fall)
+        return self.rate * rising * left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is trained, on what, how, and where its state is kept. Only parameters that require gradients move."""
+
+    module: nn.Module
+    objective: Objective
+    pace: Pace
+    checkpoint: Path
+    averaging: float = 0.999  # decay of the weights' moving average, which is what the run hands over
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    save_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Where a run stands after `step` of `steps`; `loss` is a moving average."""
+
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(slots=True)
+class _State:
+    """What a checkpoint holds."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: dict[str, Tensor]
+    step: int = 0
+    loss: float = 0.0
+    saved_at: float = field(default_factory=time.monotonic)
+
+    def save(self, file: Path) -> None:
+        """Write whole or not at all: a cut while saving leaves the previous checkpoint."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        values = {"module": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
+        torch.save({**values, "average": self.average, "step": self.step, "loss": self.loss}, partial)
+        partial.replace(file)
+        self.saved_at = time.monotonic()
+
+    def load(self, file: Path) -> None:
+        """Take up a run where `save` left it."""
+        values = torch.load(file, map_location="cpu", weights_only=True)
+        self.module.load_state_dict(values["module"])
+        self.optimiser.load_state_dict(values["optimiser"])
+        for name, tensor in values["average"].items():
+            self.average[name].copy_(tensor)
+        self.step, self.loss = values["step"], values["loss"]
+
+
+def train(job: Job, *, until: int | None = None) -> Iterator[Report]:
+    """Run `job` from its checkpoint (or the start) to its last step, or to step `until`; one report per step.
+
+    When the last step is done, the module holds the averaged weights.
+    """
+    state = _start(job)
+    device = next(job.module.parameters()).device.type
+    stop = job.pace.steps if until is None else min(until, job.pace.steps)
+    job.module.train()
+    while state.step < stop:
+        use_bf16 = state.step < job.pace.bf16 * job.pace.steps
+        with torch.autocast(device, torch.bfloat16, enabled=use_bf16):
+            loss = job.objective(state.step)
+        _descend(job, state, loss)
+        state.step += 1
+        share = max(0.01, 1 / state.step)
+        state.loss += share * (float(loss.detach()) - state.loss)
+        if time.monotonic() - state.saved_at > job.save_seconds or state.step == stop:
+            state.save(job.checkpoint)
+        yield Report(state.step, job.pace.steps, state.loss)
+    if state.step == job.pace.steps:
+        take_average(job.module, state.average)
+
+
+def _start(job: Job) -> _State:
+    trained = {n: p for n, p in job.module.named_parameters() if p.requires_grad}
+    optimiser = torch.optim.AdamW(
+        trained.values(), lr=job.pace.rate, betas=job.betas, weight_decay=job.weight_decay, fused=True
+    )
+    state = _State(job.module, optimiser, {n: p.detach().clone() for n, p in trained.items()})
+    if job.checkpoint.is_file():
+        state.load(job.checkpoint)
+        if state.step > job.pace.steps:
+            raise EaselError(
+                f"{job.checkpoint} has {state.step} steps, more than the {job.pace.steps} asked for",
+                fix="ask for more steps, or name another run folder",
+            )
+    return state
+
+
+def _descend(job: Job, state: _State, loss: Tensor) -> None:
+    """One optimiser step on `loss`, with the gradient's norm clipped to 1, and the moving average after it."""
+    for group in state.optimiser.param_groups:
+        group["lr"] = job.pace.rate_at(state.step)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    trained = [p for p in job.module.parameters() if p.requires_grad]
+    nn.utils.clip_grad_norm_(trained, 1.0)
+    state.optimiser.step()
+    decay = min(job.averaging, (1 + state.step) / (10 + state.step))
+    torch._foreach_lerp_(list(state.average.values()), [p.detach() for p in trained], 1 - decay)
+
+
+def take_average(module: nn.Module, average: dict[str, Tensor]) -> None:
+    """Replace the trained parameters of `module` by their moving average."""
+    module.load_state_dict({**module.state_dict(), **average})
+
+
+def averaged(module: nn.Module, checkpoint: Path) -> nn.Module:
+    """`module` with the averaged weights of an unfinished or finished run."""
+    if not checkpoint.is_file():
+        raise EaselError(f"There is no training state at {checkpoint}", fix="run the training stage before this one")
+    take_average(module, torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+    return module

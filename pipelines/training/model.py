@@ -1,0 +1,66 @@
+"""A starter model as a folder that stock diffusers opens."""
+
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from pipelines.core.error import EaselError
+from pipelines.training.tokenizer import save_tokenizer
+
+
+def scheduler() -> DPMSolverMultistepScheduler:
+    """DPM-Solver++ 2M on SD's schedule. Trailing spacing starts at the noisiest step, where v was trained too."""
+    return DPMSolverMultistepScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        steps_offset=1,
+    )
+
+
+def save_model(
+    folder: Path,
+    *,
+    vae: AutoencoderKL,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    unet: UNet2DConditionModel,
+) -> None:
+    """Write the pipeline's folder in fp16, whole or not at all; what was in `folder` before is replaced."""
+    pipeline = StableDiffusionPipeline(
+        vae=vae.to(memory_format=torch.contiguous_format).half(),
+        text_encoder=text_encoder.half(),
+        tokenizer=tokenizer,
+        unet=unet.half(),
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    fresh.chmod(0o755)  # mkdtemp's is private to its owner
+    pipeline.save_pretrained(fresh)
+    save_tokenizer(tokenizer, fresh / "tokenizer")
+    if folder.exists():
+        old = fresh.with_suffix(".old")
+        folder.rename(old)
+        fresh.rename(folder)
+        shutil.rmtree(old)
+    else:
+        fresh.rename(folder)
+
+
+def open_model(folder: Path) -> StableDiffusionPipeline:
+    """The stock pipeline of `folder` in fp32, from local files only and without progress bars."""
+    if not (folder / "model_index.json").is_file():
+        raise EaselError(f"{folder} is no diffusers model folder", fix="name one that holds a model_index.json")
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

@@ -1,0 +1,5 @@
+"""The picture world: small scenes that can be described in words, drawn, and checked.
+
+A `Scene` says what is in a picture; `draw` paints it from a seed; `caption` says it in words. Nothing here knows of
+networks: the same world teaches the starter models, supplies their held-out prompts, and marks their answers.
+"""
