@@ -32,8 +32,9 @@ FLAGS = [
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Closed when this folder is done: while Playwright runs, no other test could use asyncio."""
     path = installed()
     if path is None:
         pytest.fail("No Chromium was found; run `uv run tests/browser/install.py` first")
@@ -54,7 +55,7 @@ class Studio:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "app.py", "serve", "--port", str(self.port), "--data", str(self.data)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "EASEL_TEST": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with (self.data.parent / "studio.log").open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
@@ -99,7 +100,7 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """One studio for all tests; each test leaves its queue empty."""
     running = Studio(tmp_path_factory.mktemp("studio") / "data")
@@ -140,7 +141,7 @@ def easel(page: Page, studio: Studio) -> Iterator[Easel]:
     studio.wait_until_idle()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shots() -> Path:
     """Where screenshots are left for people to look at."""
     SHOTS.mkdir(exist_ok=True)

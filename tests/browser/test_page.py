@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Studio
 from tests.browser.easel import Easel
 
 STATES = {
@@ -97,8 +98,8 @@ def test_the_tab_key_walks_to_generate_and_every_stop_shows_its_ring(easel: Ease
         "field-prompt",
         "presets",
         "field-size",
-        "field-steps-input",
-        "field-seed-input",
+        "field-steps",
+        "field-seed",
         "generate",
     ]
     passed = [name for name in seen if name in marks]
@@ -127,6 +128,18 @@ def test_arrows_move_through_the_pictures_and_i_shows_the_details(easel: Easel) 
     with easel.page.expect_download() as download:
         easel.page.keyboard.press("s")
     assert download.value.suggested_filename.endswith(".png")
+
+
+def test_older_pictures_come_in_while_one_scrolls_back(easel: Easel, studio: Studio) -> None:
+    request = {"prompt": "a hill", "steps": 1, "count": 60, "width": 64, "height": 64, "preview_every": 0}
+    easel.page.request.post(f"{studio.url}api/jobs", data=request)
+    studio.wait_until_idle(60)
+    easel.reload()
+    expect(easel.thumbs).to_have_count(40)
+    easel.page.locator(".strip").evaluate("strip => strip.scrollLeft = strip.scrollWidth")
+    expect(easel.thumbs.nth(59)).to_be_attached()
+    shown = [thumb.get_attribute("data-id") for thumb in easel.thumbs.all()]
+    assert len(shown) == len(set(shown))
 
 
 def test_the_details_are_copied_as_the_text_other_programs_read(easel: Easel) -> None:
@@ -167,6 +180,6 @@ def test_nothing_of_gradios_own_shows(easel: Easel) -> None:
 
 def test_an_idea_fills_the_prompt(easel: Easel) -> None:
     easel.open("empty")
-    easel.page.get_by_role("button", name="a white boat on the sea").click()
+    easel.page.get_by_role("button", name="a white boat on the sea", exact=True).click()
     expect(easel.prompt).to_have_value("a white boat on the sea")
     expect(easel.prompt).to_be_focused()

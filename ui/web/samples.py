@@ -55,5 +55,5 @@ def _picture() -> dict[str, Any]:
     return {
         "id": 0, "url": PICTURE, "thumb": PICTURE, "width": REQUEST.width, "height": REQUEST.height,
         "seed": REQUEST.seed, "index": 0, "job": "sample", "file": "sample.png", "seconds": 3.1,
-        "infotext": "", "missing": False, "request": REQUEST.model_dump(mode="json"),
+        "infotext": "", "missing": False, "known": True, "request": REQUEST.model_dump(mode="json"),
     }  # fmt: skip

@@ -14,13 +14,13 @@ Easel.details = (() => {
   };
 
   function panel({ picture, place, total, onClose, onReuse }) {
-    const copy = make('button', { class: 'btn', onclick: () => copyText(picture.infotext, copy) }, say('picture.copy'));
+    const copy = make('button', { class: 'btn', disabled: !picture.infotext, onclick: () => copyText(picture.infotext, copy) }, say('picture.copy'));
     return make('aside', { class: 'details', 'aria-label': say('picture.details'), 'data-esc': '' },
       make('header', {}, make('b', {}, say('picture.details')), make('span', {}, say('picture.place', { place, total })),
         make('button', { class: 'btn sq close', 'aria-label': say('picture.close'), title: say('picture.close'), onclick: onClose }, icon('close'))),
       make('p', {}, picture.request.prompt),
       make('dl', {}, facts(picture).map(([key, value]) => [make('dt', {}, say(key)), make('dd', {}, String(value))])),
-      make('div', { class: 'acts' }, copy, make('button', { class: 'btn', onclick: onReuse }, say('picture.reuse'))));
+      make('div', { class: 'acts' }, copy, make('button', { class: 'btn', disabled: !picture.known, onclick: onReuse }, say('picture.reuse'))));
   }
 
   async function copyText(text, button) {

@@ -4,10 +4,13 @@ Easel.pictures = (() => {
   const changed = Easel.signal();
   let list = [], complete = false, loaded = false, busy = null;
 
+  /** A picture of another program, or of a newer Easel, says nothing of its settings that we could use. */
+  const readable = picture => ({ ...picture, known: Boolean(picture.request), request: picture.request ?? { prompt: '' } });
+
   /** A page of the list; nothing while the studio does not answer, which the foot of the column says. */
   async function fetchPage(query) {
     try {
-      return (await Easel.ask(`api/images?limit=${PAGE}${query}`)).images;
+      return (await Easel.ask(`api/images?limit=${PAGE}${query}`)).images.map(readable);
     } catch (error) {
       console.warn('Pictures could not be listed', error);
       return null;

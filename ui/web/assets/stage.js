@@ -18,7 +18,7 @@ const acts = {
   ideas: props.ideas,
   onIdea: idea => { Easel.form.fill({ prompt: idea }); document.querySelector('#field-prompt textarea')?.focus(); },
   onStop: mode => { const job = Easel.live.present(); if (job) Easel.live.stop(job.job, mode); },
-  onReuse: () => { const picture = present(); if (picture) Easel.form.fill(Easel.form.settingsOf(picture)); },
+  onReuse: () => { const picture = present(); if (picture?.known) Easel.form.fill(Easel.form.settingsOf(picture)); },
   onDetails: () => { details = !details; Easel.memory.set('details', details); show(); },
   onFix: fix => Easel.form.fill(fix.values, { run: true }),
 };

@@ -11,7 +11,8 @@ Easel.strip = ({ onChoose, onLive }) => {
     if (node.scrollLeft + node.clientWidth > node.scrollWidth - 400) Easel.pictures.older();
   });
   node.addEventListener('wheel', event => {
-    if (Math.abs(event.deltaY) > Math.abs(event.deltaX)) { node.scrollLeft += event.deltaY; event.preventDefault(); }
+    const isSideways = Math.abs(event.deltaY) <= Math.abs(event.deltaX);
+    if (!isSideways && node.scrollWidth > node.clientWidth) { node.scrollLeft += event.deltaY; event.preventDefault(); }
   }, { passive: false });
 
   function thumb(picture) {

@@ -84,8 +84,10 @@ Easel.views = (() => {
     const { box, figure } = frame(1, 1, image);
     const save = make('a', { class: 'btn sq', id: 'save-copy', 'aria-label': say('picture.save'), title: `${say('picture.save')} (S)` }, icon('save'));
     const info = iconButton('info', say('picture.details'), { onclick: onDetails, title: `${say('picture.details')} (I)` });
+    const lost = make('p', { class: 'notice' }, say('picture.missing'));
+    const reuse = button(say('picture.reuse'), { onclick: onReuse }, 'again');
     const tools = make('div', { class: 'hud tools', role: 'toolbar', 'aria-label': say('picture.tools') },
-      button(say('picture.reuse'), { onclick: onReuse }, 'again'), make('i', { class: 'sep' }), save, info);
+      reuse, make('i', { class: 'sep' }), save, info);
 
     function update({ picture, details }) {
       if (image.getAttribute('src') !== picture.url) {
@@ -99,9 +101,11 @@ Easel.views = (() => {
       save.href = picture.url;
       save.download = picture.file.split('/').at(-1);
       patch.attribute(info, 'aria-pressed', details);
+      reuse.disabled = !picture.known;
+      lost.hidden = !picture.missing;
     }
 
-    return { node: [box, tools], update };
+    return { node: [box, lost, tools], update };
   }
 
   function error({ onFix }) {
