@@ -9,6 +9,7 @@ imported where they are needed, so that `--help` answers at once.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -140,6 +141,7 @@ def run_studio(address: "Address", places: Folders, device: str) -> None:
         token = None if address.is_private else new_token()
         with closing(worker), inside(worker, places) as services:
             application = web_application(services, places, address, token)
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the running job is put back, not cut off
             sys.stdout.write(f"Easel is at {address.url(token)}\n")
             sys.stdout.flush()
             uvicorn_server(application).run(sockets=[listener])
@@ -162,6 +164,8 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
     from pipelines.storage.journal import Journal
 
     with closing(Database(places.data.database)) as database:
+        if database.notice:
+            sys.stderr.write(f"{database.notice}\n")
         images = ImageStore(database, places.data.outputs)
         with closing(JobQueue(Journal(database), images, worker)) as queue:
             yield Inside(queue, images)

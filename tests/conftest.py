@@ -35,7 +35,7 @@ sys.addaudithook(_stay_at_home)
 @pytest.fixture(scope="session")
 def starter_folder() -> Path:
     """The folder of the starter model `flat`."""
-    from pipelines.core.presets import STARTER_MODELS  # noqa: PLC0415
+    from pipelines.core.presets import STARTER_MODELS
 
     return STARTER_MODELS / "flat"
 
@@ -43,11 +43,11 @@ def starter_folder() -> Path:
 @pytest.fixture(scope="session")
 def starter() -> "Iterator[LoadedModel]":
     """The starter model `flat` on the CPU in float32. Shared by all tests: leave it as it is."""
-    import torch  # noqa: PLC0415
+    import torch
 
-    from pipelines.core.presets import STARTER_MODELS  # noqa: PLC0415
-    from pipelines.models.residency import Residency  # noqa: PLC0415
-    from pipelines.models.scan import ModelLibrary  # noqa: PLC0415
+    from pipelines.core.presets import STARTER_MODELS
+    from pipelines.models.residency import Residency
+    from pipelines.models.scan import ModelLibrary
 
     torch.set_num_threads(1)  # a network this small gains nothing from a second one, and tests run side by side
     yield Residency("cpu").lend(ModelLibrary([STARTER_MODELS]).usable("flat"))

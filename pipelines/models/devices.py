@@ -3,7 +3,7 @@
 import platform
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import torch
 
 from pipelines.core.error import InvalidRequest

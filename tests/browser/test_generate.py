@@ -5,7 +5,7 @@ import re
 import time
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 from PIL import Image
 from playwright.sync_api import BrowserContext, expect
 

@@ -13,6 +13,7 @@ from tests.jobs.studio import Studio
 from ui.cli.options import Folders
 from ui.cli.serve import Address
 
+SOCKET = "ws://127.0.0.1:7860/ws"
 FOREIGN = ("http://evil.example", "null", "http://127.0.0.1:9999")
 
 
@@ -26,7 +27,7 @@ def test_another_websites_page_cannot_change_anything(client: TestClient, origin
 
 @pytest.mark.parametrize("origin", FOREIGN)
 def test_another_websites_page_cannot_listen(client: TestClient, origin: str) -> None:
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("ws://127.0.0.1:7860/ws", headers={"origin": origin}) as socket:
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(SOCKET, headers={"origin": origin}) as socket:
         socket.receive_text()
 
 
@@ -77,7 +78,7 @@ class TestOnTheNetwork:
             assert "token" in answer.json()["error"]["problem"]
 
     def test_the_socket_too(self, stranger: TestClient) -> None:
-        with pytest.raises(WebSocketDisconnect), stranger.websocket_connect("ws://127.0.0.1:7860/ws") as socket:
+        with pytest.raises(WebSocketDisconnect), stranger.websocket_connect(SOCKET) as socket:
             socket.receive_text()
 
     def test_the_printed_address_opens_the_studio_once_and_for_all(self, stranger: TestClient) -> None:

@@ -7,8 +7,16 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from pipelines.core.error import EaselError, InvalidRequest, ModelUnusable, StorageProblem, UnknownName, WorkerLost
-from pipelines.jobs.queue import JobQueue
+from pipelines.core.error import (
+    Conflict,
+    EaselError,
+    InvalidRequest,
+    ModelUnusable,
+    StorageProblem,
+    UnknownName,
+    WorkerLost,
+)
+from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.images import ImageStore
 from ui.rest import images, jobs, models
@@ -16,6 +24,8 @@ from ui.rest.security import AccessToken, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
     UnknownName: 404,
+    Conflict: 409,
+    QueueFull: 429,
     InvalidRequest: 422,
     ModelUnusable: 422,
     StorageProblem: 507,
