@@ -74,6 +74,7 @@ def test_scripts_never_make_markup_from_text(script: Path) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text)
     assert {*re.findall(r"icon\('([a-z]+)'", text)} <= PATHS.keys()
     assert len(text.splitlines()) <= 400
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_widgets_refuse_what_no_browser_of_ours_sends() -> None:

@@ -24,8 +24,9 @@ class Fix(BaseModel):
 def fixes(problem: Problem, values: Mapping[str, Any], words: Words, *, retry: bool) -> tuple[Fix, ...]:
     """What can be pressed. `retry`: the same values may work the next time (a job failed; it was not refused)."""
     field = problem.field
+    same = {**values, "fresh_seed": False}
     if field == "batch_size":
-        return (Fix(text=words("fix.one_by_one"), values={**values, "batch_size": 1}),)
+        return (Fix(text=words("fix.one_by_one"), values={**same, "batch_size": 1}),)
     if field == "schedule":
         return tuple(
             Fix(text=words("fix.use", value=label), values={"schedule": key})
@@ -37,7 +38,7 @@ def fixes(problem: Problem, values: Mapping[str, Any], words: Words, *, retry: b
             for near in limits(GenerateRequest, field).nearest(number)
             if near != number
         )
-    return (Fix(text=words("fix.again"), values=dict(values)),) if retry else ()
+    return (Fix(text=words("fix.again"), values=same),) if retry else ()
 
 
 def _schedules_of(sampler: object) -> list[tuple[str, str]]:

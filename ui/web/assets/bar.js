@@ -1,10 +1,17 @@
 // The foot of the column: how many pictures, and Generate. props.value: the count; props.counts: the ones offered.
 const { make, patch, say } = Easel;
-const counts = make('div', { class: 'seg', role: 'group', 'aria-label': say('bar.count') },
-  props.counts.map(n => make('button', { 'data-n': n, onclick: () => choose(n) }, String(n))));
+const counts = make(
+  'div',
+  { class: 'seg', role: 'group', 'aria-label': say('bar.count') },
+  props.counts.map(n => make('button', { 'data-n': n, onclick: () => choose(n) }, String(n))),
+);
 const label = make('span');
-const button = make('button', { id: 'generate', class: 'btn solid primary', onclick: run }, label,
-  make('small', { class: 'hint' }, say('bar.keys')));
+const button = make(
+  'button',
+  { id: 'generate', class: 'btn solid primary', onclick: run },
+  label,
+  make('small', { class: 'hint' }, say('bar.keys')),
+);
 const reason = make('p', { class: 'reason', role: 'status' });
 element.querySelector('.host').append(make('div', { class: 'bar-foot' }, reason, counts, button));
 
@@ -37,11 +44,19 @@ function show() {
   for (const one of counts.children) patch.attribute(one, 'aria-pressed', Number(one.dataset.n) === props.value);
 }
 
-const GRACE = 1500;  // a connection that comes back at once is not worth a word
-let isCutOff = false, grace = 0;
+const GRACE = 1500; // a connection that comes back at once is not worth a word
+let isCutOff = false,
+  grace = 0;
 function connection(now) {
   clearTimeout(grace);
-  if (now) { isCutOff = false; show(); } else grace = setTimeout(() => { isCutOff = true; show(); }, GRACE);
+  if (now) {
+    isCutOff = false;
+    show();
+  } else
+    grace = setTimeout(() => {
+      isCutOff = true;
+      show();
+    }, GRACE);
 }
 
 Easel.form.onFill(() => trigger('fill'));

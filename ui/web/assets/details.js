@@ -5,29 +5,70 @@ Easel.details = (() => {
   const facts = picture => {
     const asked = picture.request;
     return [
-      ['field.negative_prompt', asked.negative_prompt], ['field.model', asked.model], ['field.sampler', Easel.names.sampler[asked.sampler] ?? asked.sampler],
-      ['field.schedule', Easel.names.schedule[asked.schedule] ?? asked.schedule], ['field.steps', asked.steps], ['field.cfg', asked.cfg],
-      ['field.seed', picture.seed], ['field.size', `${picture.width} × ${picture.height}`],
-      ['field.clip_skip', asked.clip_skip], ['field.precision', asked.precision], ['field.batch_size', asked.batch_size],
-      ['picture.time', say('picture.seconds', { n: Number(picture.seconds ?? 0).toFixed(1) })], ['picture.file', picture.file.split('/').at(-1)],
+      ['field.negative_prompt', asked.negative_prompt],
+      ['field.model', asked.model],
+      ['field.sampler', Easel.names.sampler[asked.sampler] ?? asked.sampler],
+      ['field.schedule', Easel.names.schedule[asked.schedule] ?? asked.schedule],
+      ['field.steps', asked.steps],
+      ['field.cfg', asked.cfg],
+      ['field.seed', picture.seed],
+      ['field.size', `${picture.width} × ${picture.height}`],
+      ['field.clip_skip', asked.clip_skip],
+      ['field.precision', asked.precision],
+      ['field.batch_size', asked.batch_size],
+      ['picture.time', say('picture.seconds', { n: Number(picture.seconds ?? 0).toFixed(1) })],
+      ['picture.file', picture.file.split('/').at(-1)],
     ].filter(([, value]) => value !== '' && value !== null && value !== undefined);
   };
 
   function panel({ picture, place, total, onClose, onReuse }) {
-    const copy = make('button', { class: 'btn', disabled: !picture.infotext, onclick: () => copyText(picture.infotext, copy) }, say('picture.copy'));
-    return make('aside', { class: 'details', 'aria-label': say('picture.details'), 'data-esc': '' },
-      make('header', {}, make('b', {}, say('picture.details')), make('span', {}, say('picture.place', { place, total })),
-        make('button', { class: 'btn sq close', 'aria-label': say('picture.close'), title: say('picture.close'), onclick: onClose }, icon('close'))),
+    const copy = make(
+      'button',
+      { class: 'btn', disabled: !picture.infotext, onclick: () => copyText(picture.infotext, copy) },
+      say('picture.copy'),
+    );
+    return make(
+      'aside',
+      { class: 'details', 'aria-label': say('picture.details'), 'data-esc': '' },
+      make(
+        'header',
+        {},
+        make('b', {}, say('picture.details')),
+        make('span', {}, say('picture.place', { place, total })),
+        make(
+          'button',
+          {
+            class: 'btn sq close',
+            'aria-label': say('picture.close'),
+            title: say('picture.close'),
+            onclick: onClose,
+          },
+          icon('close'),
+        ),
+      ),
       make('p', {}, picture.request.prompt),
-      make('dl', {}, facts(picture).map(([key, value]) => [make('dt', {}, say(key)), make('dd', {}, String(value))])),
-      make('div', { class: 'acts' }, copy, make('button', { class: 'btn', disabled: !picture.known, onclick: onReuse }, say('picture.reuse'))));
+      make(
+        'dl',
+        {},
+        facts(picture).map(([key, value]) => [make('dt', {}, say(key)), make('dd', {}, String(value))]),
+      ),
+      make(
+        'div',
+        { class: 'acts' },
+        copy,
+        make('button', { class: 'btn', disabled: !picture.known, onclick: onReuse }, say('picture.reuse')),
+      ),
+    );
   }
 
   async function copyText(text, button) {
     // Only pages of this machine, or over https, may use the clipboard directly.
-    if (navigator.clipboard) await navigator.clipboard.writeText(text); else copyBySelection(text);
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else copyBySelection(text);
     button.textContent = say('picture.copied');
-    setTimeout(() => { button.textContent = say('picture.copy'); }, 1500);
+    setTimeout(() => {
+      button.textContent = say('picture.copy');
+    }, 1500);
   }
 
   function copyBySelection(text) {

@@ -3,8 +3,7 @@ window.Easel = (() => {
   const { words, icons, names } = JSON.parse(document.getElementById('easel-data').textContent);
 
   /** The text of a key, with its {names} filled in. */
-  const say = (key, values = {}) =>
-    words[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''));
+  const say = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''));
 
   /** An element: make('button', { class: 'btn', onclick }, child, 'text'). Text is always text, never markup. */
   function make(tag, attributes = {}, ...children) {
@@ -30,23 +29,45 @@ window.Easel = (() => {
     return node;
   }
 
-  const icon = (name, size = 16) => svg('svg', {
-    class: 'i', width: size, height: size, viewBox: '0 0 24 24', fill: 'none', stroke: 'currentColor',
-    'stroke-width': 1.75, 'stroke-linecap': 'round', 'stroke-linejoin': 'round', 'aria-hidden': 'true',
-  }, svg('path', { d: icons[name] }));
+  const icon = (name, size = 16) =>
+    svg(
+      'svg',
+      {
+        class: 'i',
+        width: size,
+        height: size,
+        viewBox: '0 0 24 24',
+        fill: 'none',
+        stroke: 'currentColor',
+        'stroke-width': 1.75,
+        'stroke-linecap': 'round',
+        'stroke-linejoin': 'round',
+        'aria-hidden': 'true',
+      },
+      svg('path', { d: icons[name] }),
+    );
 
   /** Sets an attribute or a text only when it changes, so that nothing flickers and focus stays. */
   const patch = {
-    text(node, text) { if (node.textContent !== text) node.textContent = text; },
-    attribute(node, name, value) { if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value); },
+    text(node, text) {
+      if (node.textContent !== text) node.textContent = text;
+    },
+    attribute(node, name, value) {
+      if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+    },
   };
 
   /** A list of listeners: const heard = signal(); heard.on(f); heard.tell(x). */
   function signal() {
     const listeners = new Set();
     return {
-      on(listener) { listeners.add(listener); return () => listeners.delete(listener); },
-      tell(...news) { for (const listener of [...listeners]) listener(...news); },
+      on(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+      tell(...news) {
+        for (const listener of [...listeners]) listener(...news);
+      },
     };
   }
 
@@ -60,9 +81,19 @@ window.Easel = (() => {
 
   /** What this browser remembers between visits. A full or forbidden storage costs the memory, not the page. */
   const memory = {
-    get(key) { try { return JSON.parse(localStorage.getItem(`easel.${key}`)); } catch { return null; } },
+    get(key) {
+      try {
+        return JSON.parse(localStorage.getItem(`easel.${key}`));
+      } catch {
+        return null;
+      }
+    },
     set(key, value) {
-      try { localStorage.setItem(`easel.${key}`, JSON.stringify(value)); } catch (error) { console.warn(error); }
+      try {
+        localStorage.setItem(`easel.${key}`, JSON.stringify(value));
+      } catch (error) {
+        console.warn(error);
+      }
     },
   };
 

@@ -2,13 +2,18 @@
 Easel.form = (() => {
   const changed = Easel.signal();
   const asked = Easel.signal();
-  let names = [], values = {}, pending = null, runAfter = false, triggerFill = null, saving = 0;
+  let names = [],
+    values = {},
+    pending = null,
+    runAfter = false,
+    triggerFill = null,
+    saving = 0;
 
   /** On load: the remembered values over the first ones. `order` is the order of Gradio's inputs and outputs. */
   function restore(current, order) {
     names = order;
     const { model, ...kept } = Easel.memory.get('form') ?? {};
-    return merge(current, Easel.hasModel?.(model) ? { model, ...kept } : kept);  // a model may be gone meanwhile
+    return merge(current, Easel.hasModel?.(model) ? { model, ...kept } : kept); // a model may be gone meanwhile
   }
 
   function merge(current, over) {
@@ -29,13 +34,23 @@ Easel.form = (() => {
   /** What the fold under More hides, in its label: only what is not as usual. */
   function foldLabel(current, order, usual) {
     const now = Object.fromEntries(order.map((name, k) => [name, current[k]]));
-    const told = Object.keys(usual).filter(name => now[name] !== usual[name]).map(name =>
-      Easel.say(name === 'preview_every' && now[name] === 0 ? 'more.no_preview' : `more.${name}`, { value: now[name] }));
-    return { __type__: 'update', label: Easel.say('more.label', { value: told.join(', ') || Easel.say('more.standard') }) };
+    const told = Object.keys(usual)
+      .filter(name => now[name] !== usual[name])
+      .map(name =>
+        Easel.say(name === 'preview_every' && now[name] === 0 ? 'more.no_preview' : `more.${name}`, {
+          value: now[name],
+        }),
+      );
+    return {
+      __type__: 'update',
+      label: Easel.say('more.label', { value: told.join(', ') || Easel.say('more.standard') }),
+    };
   }
 
   const save = () => Easel.memory.set('form', values);
-  addEventListener('pagehide', () => { if (saving) save(); });
+  addEventListener('pagehide', () => {
+    if (saving) save();
+  });
 
   /** Sets fields by name, and presses Generate afterwards if asked. */
   function fill(fields, { run = false } = {}) {
@@ -67,7 +82,10 @@ Easel.form = (() => {
     document.querySelectorAll('.at-fault').forEach(node => forgive(node.id.replace('field-', '')));
     if (!name) return;
     const node = fieldElement(name);
-    if (!node?.offsetParent && openFold()) { setTimeout(() => blame(name), 300); return; }
+    if (!node?.offsetParent && openFold()) {
+      setTimeout(() => blame(name), 300);
+      return;
+    }
     if (!node) return;
     node.classList.add('at-fault');
     input(node)?.setAttribute('aria-invalid', 'true');
@@ -91,8 +109,21 @@ Easel.form = (() => {
   const input = node => node.querySelector('textarea, input:not([type="range"])');
 
   return {
-    changed, asked, restore, keep, foldLabel, fill, takePending, afterFill, settingsOf, blame,
-    onFill(trigger) { triggerFill = trigger; },
-    get values() { return values; },
+    changed,
+    asked,
+    restore,
+    keep,
+    foldLabel,
+    fill,
+    takePending,
+    afterFill,
+    settingsOf,
+    blame,
+    onFill(trigger) {
+      triggerFill = trigger;
+    },
+    get values() {
+      return values;
+    },
   };
 })();

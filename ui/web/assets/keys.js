@@ -1,19 +1,27 @@
 // Keys that work anywhere on the page.
-addEventListener('keydown', event => {
-  if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
-    event.preventDefault();
-    Easel.form.asked.tell();
-  }
-  if (event.altKey && /^[1-7]$/.test(event.key)) {
-    const tab = document.querySelectorAll('#pages [role="tab"]')[Number(event.key) - 1];
-    if (tab) { event.preventDefault(); tab.click(); }
-  }
-  if (event.key === 'Escape' && !isClosingSomething(event.target)) Easel.stopNow?.();
-}, true);
+addEventListener(
+  'keydown',
+  event => {
+    if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
+      event.preventDefault();
+      Easel.form.asked.tell();
+    }
+    if (event.altKey && /^[1-7]$/.test(event.key)) {
+      const tab = document.querySelectorAll('#pages [role="tab"]')[Number(event.key) - 1];
+      if (tab) {
+        event.preventDefault();
+        tab.click();
+      }
+    }
+    if (event.key === 'Escape' && !isClosingSomething(event.target)) Easel.stopNow?.();
+  },
+  true,
+);
 
-/** Esc first closes what is open: a list, a field of a preset's name, the details sheet, the queue. */
+/** Esc first closes what is open: a list, a preset's name, the details under the focus; the queue from anywhere. */
 function isClosingSomething(target) {
-  return target.getAttribute?.('aria-expanded') === 'true' || Boolean(target.closest?.('[data-esc]'));
+  const isOpen = target.getAttribute?.('aria-expanded') === 'true' || target.closest?.('[data-esc]');
+  return Boolean(isOpen || document.querySelector('.queue-list:not([hidden])'));
 }
 
 // #generate:error opens a tab in a state: every state can be linked, tested and photographed.
@@ -21,5 +29,10 @@ Easel.address = (() => {
   const changed = Easel.signal();
   const parts = () => location.hash.slice(1).split(':');
   addEventListener('hashchange', () => changed.tell(...parts()));
-  return { changed, get state() { return parts()[1] ?? ''; } };
+  return {
+    changed,
+    get state() {
+      return parts()[1] ?? '';
+    },
+  };
 })();

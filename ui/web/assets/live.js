@@ -1,10 +1,14 @@
 // The studio's events as they happen, over our own WebSocket. Knows every active job, of this page or any other.
 Easel.live = (() => {
-  const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
+  const FIRST_WAIT = 500,
+    LONGEST_WAIT = 8000;
   const news = { job: Easel.signal(), device: Easel.signal(), preview: Easel.signal(), connection: Easel.signal() };
   const jobs = new Map();
   const previews = new Map();
-  let socket = null, device = null, connected = false, wait = FIRST_WAIT;
+  let socket = null,
+    device = null,
+    connected = false,
+    wait = FIRST_WAIT;
 
   const ENDS = new Set(['done', 'error']);
   const hasEnded = view => ENDS.has(view.stage);
@@ -26,7 +30,7 @@ Easel.live = (() => {
     const before = new Set([...jobs.keys(), Easel.memory.get('job')].filter(Boolean));
     jobs.clear();
     setConnected(true);
-    setTimeout(() => before.forEach(settle), 1000);  // by then the server has named every job that still lives
+    setTimeout(() => before.forEach(settle), 1000); // by then the server has named every job that still lives
   }
 
   function setConnected(now) {
@@ -35,7 +39,10 @@ Easel.live = (() => {
   }
 
   function hear(frame) {
-    if (frame.type === 'device') { device = frame.view; news.device.tell(device); }
+    if (frame.type === 'device') {
+      device = frame.view;
+      news.device.tell(device);
+    }
     if (frame.type === 'view') take({ ...frame.view, job: frame.job });
   }
 
@@ -73,7 +80,8 @@ Easel.live = (() => {
     try {
       const ended = await Easel.ask(`api/jobs/${job}`);
       if (ended.state === 'failed') take(failed(ended));
-      else if (ended.state !== 'queued' && ended.state !== 'running') take({ job, stage: 'done', images: ended.pictures });
+      else if (ended.state !== 'queued' && ended.state !== 'running')
+        take({ job, stage: 'done', images: ended.pictures });
     } catch (error) {
       console.warn(error);
       Easel.memory.set('job', null);
@@ -81,8 +89,13 @@ Easel.live = (() => {
   }
 
   const failed = ended => ({
-    job: ended.id, stage: 'error', title: ended.problem.problem, line: ended.problem.fix, problem: ended.problem,
-    images: ended.pictures, fixes: [{ text: Easel.say('fix.again'), values: ended.request }],
+    job: ended.id,
+    stage: 'error',
+    title: ended.problem.problem,
+    line: ended.problem.fix,
+    problem: ended.problem,
+    images: ended.pictures,
+    fixes: [{ text: Easel.say('fix.again'), values: { ...ended.request, fresh_seed: false } }],
   });
 
   function stop(job, mode) {
@@ -90,13 +103,22 @@ Easel.live = (() => {
   }
 
   /** The job at work, or the next one. */
-  const present = () => [...jobs.values()].find(view => view.stage !== 'queued') ?? jobs.values().next().value ?? null;
+  const present = () =>
+    [...jobs.values()].find(view => view.stage !== 'queued') ?? jobs.values().next().value ?? null;
 
   connect();
   return {
-    news, jobs, stop, present, hasEnded,
+    news,
+    jobs,
+    stop,
+    present,
+    hasEnded,
     preview: job => previews.get(job),
-    get device() { return device; },
-    get connected() { return connected; },
+    get device() {
+      return device;
+    },
+    get connected() {
+      return connected;
+    },
   };
 })();

@@ -6,12 +6,24 @@ const step = props.drag?.step ?? props.limits.multiple_of ?? 1;
 const name = `${element.id || props.label}-input`;
 
 const box = make('input', { type: 'text', id: name, inputmode: 'decimal', autocomplete: 'off', spellcheck: 'false' });
-const track = props.drag && make('input', {
-  type: 'range', class: 'ez', min: props.drag.low, max: props.drag.high, step, 'aria-label': props.label,
-});
+const track =
+  props.drag &&
+  make('input', {
+    type: 'range',
+    class: 'ez',
+    min: props.drag.low,
+    max: props.drag.high,
+    step,
+    'aria-label': props.label,
+  });
 host.append(
-  make('div', { class: track ? 'number with-track' : 'number' },
-    make('label', { for: name }, props.label), box, track),
+  make(
+    'div',
+    { class: track ? 'number with-track' : 'number' },
+    make('label', { for: name }, props.label),
+    box,
+    track,
+  ),
 );
 
 /** The typed text as a number, or the text itself: the request says what is wrong with it. */
@@ -28,7 +40,8 @@ function set(value) {
 
 function fit() {
   if (!track) return;
-  const { low, high } = props.drag, value = Number(props.value);
+  const { low, high } = props.drag,
+    value = Number(props.value);
   if (Number.isNaN(value)) return;
   track.value = value;
   const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
@@ -49,7 +62,10 @@ function nudge(event) {
 box.addEventListener('input', () => set(read(box.value)));
 box.addEventListener('keydown', nudge);
 box.addEventListener('focus', () => box.select());
-track?.addEventListener('input', () => { box.value = track.value; set(Number(track.value)); });
+track?.addEventListener('input', () => {
+  box.value = track.value;
+  set(Number(track.value));
+});
 
 function show() {
   if (document.activeElement !== box || read(box.value) !== props.value) box.value = String(props.value ?? '');

@@ -1,4 +1,5 @@
-// Presets of whole settings. props.presets: [{ name, meaning, own, values, version }]; props.problem: why the last one was not kept.
+// Presets of whole settings. props.presets: [{ name, meaning, own, values, version }];
+// props.problem: why the last one was not kept.
 // Which one is shown follows from the fields themselves: the preset they equal, or none.
 const { make, icon, patch, say } = Easel;
 const host = element.querySelector('.host');
@@ -7,18 +8,41 @@ const keep = iconButton('keep', 'preset.keep', () => edit('keep'));
 const drop = iconButton('trash', 'preset.drop', () => edit('drop'));
 const problem = make('p', { class: 'reason danger', role: 'alert' });
 const nameBox = make('input', {
-  type: 'text', maxlength: 60, 'aria-label': say('preset.name'), placeholder: say('preset.name'), onkeydown: typed,
+  type: 'text',
+  maxlength: 60,
+  'aria-label': say('preset.name'),
+  placeholder: say('preset.name'),
+  onkeydown: typed,
   oninput: () => patch.text(saveButton, say(named() ? 'preset.replace' : 'preset.save')),
 });
 const saveButton = textButton('preset.save', save);
 const question = make('span', { class: 'grow' });
 const rows = {
   pick: make('div', { class: 'preset-row' }, make('label', { class: 'select' }, picker), keep, drop),
-  keep: make('div', { class: 'preset-row', 'data-esc': '' }, nameBox, saveButton,
-    textButton('preset.cancel', () => edit('pick'))),
-  drop: make('div', { class: 'preset-row', 'data-esc': '', onkeydown: typed }, question, textButton('preset.delete', remove), textButton('preset.cancel', () => edit('pick'))),
+  keep: make(
+    'div',
+    { class: 'preset-row', 'data-esc': '' },
+    nameBox,
+    saveButton,
+    textButton('preset.cancel', () => edit('pick')),
+  ),
+  drop: make(
+    'div',
+    { class: 'preset-row', 'data-esc': '', onkeydown: typed },
+    question,
+    textButton('preset.delete', remove),
+    textButton('preset.cancel', () => edit('pick')),
+  ),
 };
-host.append(make('div', { class: 'presets' }, make('span', { class: 'sub' }, say('preset.label')), ...Object.values(rows), problem));
+host.append(
+  make(
+    'div',
+    { class: 'presets' },
+    make('span', { class: 'sub' }, say('preset.label')),
+    ...Object.values(rows),
+    problem,
+  ),
+);
 
 function iconButton(name, key, onclick) {
   return make('button', { class: 'btn sq', 'aria-label': say(key), title: say(key), onclick }, icon(name));
@@ -34,13 +58,22 @@ function named() {
   return props.presets.find(preset => preset.own && preset.name.toLowerCase() === name);
 }
 
-const present = () => props.presets.find(preset =>
-  Object.entries(preset.values).every(([name, value]) => Easel.form.values[name] === value));
+const present = () =>
+  props.presets.find(preset =>
+    Object.entries(preset.values).every(([name, value]) => Easel.form.values[name] === value),
+  );
 
 function edit(which) {
   for (const [name, row] of Object.entries(rows)) row.hidden = name !== which;
-  if (which === 'keep') { nameBox.value = ''; patch.text(saveButton, say('preset.save')); nameBox.focus(); }
-  if (which === 'drop') { patch.text(question, say('preset.ask', { name: present()?.name })); rows.drop.querySelector('button').focus(); }
+  if (which === 'keep') {
+    nameBox.value = '';
+    patch.text(saveButton, say('preset.save'));
+    nameBox.focus();
+  }
+  if (which === 'drop') {
+    patch.text(question, say('preset.ask', { name: present()?.name }));
+    rows.drop.querySelector('button').focus();
+  }
   if (which === 'pick' && host.contains(document.activeElement)) picker.focus();
 }
 
@@ -50,16 +83,24 @@ function choose() {
 }
 
 function typed(event) {
-  if (event.key === 'Escape') { event.stopPropagation(); edit('pick'); }
+  if (event.key === 'Escape') {
+    event.stopPropagation();
+    edit('pick');
+  }
   if (event.key === 'Enter' && event.target === nameBox) save();
 }
 
 function save() {
-  if (!nameBox.value.trim()) { nameBox.focus(); return; }
+  if (!nameBox.value.trim()) {
+    nameBox.focus();
+    return;
+  }
   tell({ act: 'save', name: nameBox.value.trim(), version: named()?.version ?? null });
 }
 
-function remove() { tell({ act: 'delete', name: present().name, version: null }); }
+function remove() {
+  tell({ act: 'delete', name: present().name, version: null });
+}
 
 function tell(order) {
   props.value = order;
@@ -72,11 +113,15 @@ const listed = () => [...props.presets].sort((a, b) => a.own - b.own);
 
 function draw() {
   const group = (label, own) => {
-    const options = listed().filter(preset => preset.own === own).map(preset => make('option', { title: preset.meaning }, preset.name));
+    const options = listed()
+      .filter(preset => preset.own === own)
+      .map(preset => make('option', { title: preset.meaning }, preset.name));
     return options.length ? make('optgroup', { label: say(label) }, options) : null;
   };
-  picker.replaceChildren(make('option', {}, say('preset.none')),
-    ...[group('preset.factory', false), group('preset.own', true)].filter(Boolean));
+  picker.replaceChildren(
+    make('option', {}, say('preset.none')),
+    ...[group('preset.factory', false), group('preset.own', true)].filter(Boolean),
+  );
   patch.text(problem, props.problem ? `${props.problem.problem}; ${props.problem.fix}` : '');
   problem.hidden = !props.problem;
   show();

@@ -11,15 +11,29 @@ const sizes = () => props.sizes[props.value?.model] ?? Object.values(props.sizes
 const LONG_SIDE = 22;
 
 function draw(shapes) {
-  row.replaceChildren(...shapes.map(({ label, width, height }) => {
-    const scale = LONG_SIDE / Math.max(width, height);
-    const button = make('button', {
-      class: 'shape', '--w': `${width * scale}px`, '--h': `${height * scale}px`, title: `${width} × ${height}`,
-      onclick: () => { props.value = { ...props.value, width, height }; trigger('input'); show(); },
-    }, make('i'), label);
-    button.size = { width, height };
-    return button;
-  }));
+  row.replaceChildren(
+    ...shapes.map(({ label, width, height }) => {
+      const scale = LONG_SIDE / Math.max(width, height);
+      const button = make(
+        'button',
+        {
+          class: 'shape',
+          '--w': `${width * scale}px`,
+          '--h': `${height * scale}px`,
+          title: `${width} × ${height}`,
+          onclick: () => {
+            props.value = { ...props.value, width, height };
+            trigger('input');
+            show();
+          },
+        },
+        make('i'),
+        label,
+      );
+      button.size = { width, height };
+      return button;
+    }),
+  );
   drawn = shapes;
 }
 
@@ -35,7 +49,9 @@ function show() {
 /** The same shape at another model's native size; a size of the person's own stays as it is. */
 Easel.rescale = (model, width, height) => {
   const is = size => size.width === width && size.height === height;
-  const place = Object.values(props.sizes).map(list => list.findIndex(is)).find(k => k >= 0);
+  const place = Object.values(props.sizes)
+    .map(list => list.findIndex(is))
+    .find(k => k >= 0);
   const to = props.sizes[model]?.[place];
   return to ? [to.width, to.height] : [width, height];
 };

@@ -1,25 +1,39 @@
 // The picture area of Generate: decides what stands on the stage, and keeps strip and details in step.
-// props.value: the answer to the last press of Generate { job, seed, view, turn }; props.ideas, props.samples, props.ready.
+// props.value: the answer to the last press of Generate { job, seed, view, turn };
+// props.ideas: for the empty stage; props.samples: the states at their addresses; props.ready: is there a model?
 const { make, say } = Easel;
 const host = element.querySelector('.host');
 const area = make('div', { class: 'stage', tabindex: 0, role: 'region', 'aria-label': say('stage.label') });
 const strip = Easel.strip({ onChoose: choose, onLive: follow });
 host.append(area, strip.node);
 
-let chosen = null;        // id of the picture the person looks at; null: whatever is newest
-let problem = null;       // a view of stage "error"
-let latest = null;        // the last view of the job at work
-let ending = null;        // that view once the job has ended, until its pictures are listed
+let chosen = null; // id of the picture the person looks at; null: whatever is newest
+let problem = null; // a view of stage "error"
+let ending = null; // the last view of a job that has ended, until its pictures are listed
+const seen = new Map(); // job -> its last view
 let details = Easel.memory.get('details') ?? matchMedia('(min-width: 1100px)').matches;
 let mounted = { name: '', update() {} };
 let panel = null;
 
 const acts = {
   ideas: props.ideas,
-  onIdea: idea => { Easel.form.fill({ prompt: idea }); document.querySelector('#field-prompt textarea')?.focus(); },
-  onStop: mode => { const job = Easel.live.present(); if (job) Easel.live.stop(job.job, mode); },
-  onReuse: () => { const picture = present(); if (picture?.known) Easel.form.fill(Easel.form.settingsOf(picture)); },
-  onDetails: () => { details = !details; Easel.memory.set('details', details); show(); },
+  onIdea: idea => {
+    Easel.form.fill({ prompt: idea });
+    document.querySelector('#field-prompt textarea')?.focus();
+  },
+  onStop: mode => {
+    const job = Easel.live.present();
+    if (job) Easel.live.stop(job.job, mode);
+  },
+  onReuse: () => {
+    const picture = present();
+    if (picture?.known) Easel.form.fill(Easel.form.settingsOf(picture));
+  },
+  onDetails: () => {
+    details = !details;
+    Easel.memory.set('details', details);
+    show();
+  },
   onFix: fix => Easel.form.fill(fix.values, { run: true }),
 };
 
@@ -34,7 +48,9 @@ function scene() {
   if (job && chosen === null) return working(job);
   const picture = present();
   if (picture) return { name: 'done', picture, details };
-  const obstacle = props.ready ? Easel.live.device?.problem : { problem: say('disabled.no_model'), fix: say('disabled.no_model.fix') };
+  const obstacle = props.ready
+    ? Easel.live.device?.problem
+    : { problem: say('disabled.no_model'), fix: say('disabled.no_model.fix') };
   if (obstacle) return { name: 'disabled', problem: obstacle };
   return { name: Easel.pictures.loaded ? 'empty' : '' };
 }
@@ -44,7 +60,10 @@ function working(view) {
 }
 
 function sampleScene(sample) {
-  if (sample.name === 'running') return { ...sample, preview: sample.view.stage === 'running' ? sample.picture : undefined, backdrop: sample.picture };
+  if (sample.name === 'running') {
+    const preview = sample.view.stage === 'running' ? sample.picture : undefined;
+    return { ...sample, preview, backdrop: sample.picture };
+  }
   return sample.name === 'done' ? { ...sample, details } : sample;
 }
 
@@ -78,7 +97,13 @@ function showDetails({ name, picture }) {
   panel = null;
   if (!key) return;
   const list = Easel.pictures.list;
-  panel = Easel.details.panel({ picture, place: list.indexOf(picture) + 1 || 1, total: list.length || 1, onClose: acts.onDetails, onReuse: acts.onReuse });
+  panel = Easel.details.panel({
+    picture,
+    place: list.indexOf(picture) + 1 || 1,
+    total: list.length || 1,
+    onClose: acts.onDetails,
+    onReuse: acts.onReuse,
+  });
   panel.dataset.key = key;
   area.append(panel);
 }
@@ -99,7 +124,10 @@ function follow() {
 function step(by) {
   const at = present();
   if (!at || problem) return;
-  if (chosen === null && Easel.live.present()) { if (by > 0) choose(at.id); return; }
+  if (chosen === null && Easel.live.present()) {
+    if (by > 0) choose(at.id);
+    return;
+  }
   const next = Easel.pictures.beside(at.id, by);
   if (next) choose(next.id);
   else if (by < 0 && Easel.live.present()) follow();
@@ -120,21 +148,31 @@ function onAnswer() {
 }
 
 async function onJob(view) {
-  const before = latest?.job === view.job ? latest : null;
-  if (view.stage === 'error') { problem = view; Easel.form.blame(view.problem?.field ?? null); }
+  const before = seen.get(view.job);
+  if (view.stage === 'error') {
+    problem = view;
+    Easel.form.blame(view.problem?.field ?? null);
+  }
   if (Easel.live.hasEnded(view)) {
-    ending = before;
+    seen.delete(view.job);
+    ending = before ?? null;
     await Easel.pictures.refresh();
     ending = null;
   } else {
+    seen.set(view.job, view);
     if (view.images.length !== (before?.images.length ?? 0)) Easel.pictures.refresh();
-    latest = view;
   }
   show();
 }
 
 host.addEventListener('keydown', event => {
-  const act = { ArrowRight: () => step(1), ArrowLeft: () => step(-1), i: acts.onDetails, s: () => area.querySelector('#save-copy')?.click() }[event.key];
+  const act = {
+    Escape: event.target.closest('.details') && acts.onDetails,
+    ArrowRight: () => step(1),
+    ArrowLeft: () => step(-1),
+    i: acts.onDetails,
+    s: () => area.querySelector('#save-copy')?.click(),
+  }[event.key];
   if (!act || event.ctrlKey || event.altKey || event.metaKey || event.target.matches('input, textarea')) return;
   event.preventDefault();
   act();
@@ -143,9 +181,16 @@ host.addEventListener('keydown', event => {
 Easel.stopNow = () => acts.onStop('now');
 Easel.live.news.job.on(onJob);
 Easel.live.news.preview.on(show);
-Easel.live.news.device.on(() => { if (mounted.name === 'disabled' || mounted.name === 'empty') show(); });
-Easel.live.news.connection.on(now => { if (now) Easel.pictures.refresh(); });
-Easel.pictures.changed.on(list => { strip.setPictures(list); show(); });
+Easel.live.news.device.on(() => {
+  if (mounted.name === 'disabled' || mounted.name === 'empty') show();
+});
+Easel.live.news.connection.on(now => {
+  if (now) Easel.pictures.refresh();
+});
+Easel.pictures.changed.on(list => {
+  strip.setPictures(list);
+  show();
+});
 Easel.address.changed.on(show);
 watch('value', onAnswer);
 watch('ready', show);

@@ -1,14 +1,35 @@
 // The right end of the header: memory gauge, queue, theme.
 const { make, icon, patch, say } = Easel;
-const label = make('span'), memory = make('b'), track = make('i', { role: 'meter', 'aria-label': say('device.gauge'), 'aria-valuemin': 0, 'aria-valuemax': 100 });
+const label = make('span'),
+  memory = make('b'),
+  track = make('i', { role: 'meter', 'aria-label': say('device.gauge'), 'aria-valuemin': 0, 'aria-valuemax': 100 });
 const gauge = make('div', { class: 'gauge' }, label, memory, track);
 const count = make('span');
-const pill = make('button', { class: 'pill', 'aria-haspopup': 'true', 'aria-expanded': 'false', onclick: toggle }, make('i'), count);
-const list = make('div', { class: 'queue-list', role: 'group', 'aria-label': say('queue.label'), 'data-esc': '', hidden: true });
-const theme = make('button', { class: 'btn sq', 'aria-label': say('theme.toggle'), title: say('theme.toggle'), onclick: Easel.theme.toggle }, icon('sun'));
-element.querySelector('.host').append(make('div', { class: 'status' }, gauge, make('div', { class: 'queue' }, pill, list), theme));
+const pill = make(
+  'button',
+  { class: 'pill', 'aria-haspopup': 'true', 'aria-expanded': 'false', onclick: toggle },
+  make('i'),
+  count,
+);
+const list = make('div', {
+  class: 'queue-list',
+  role: 'group',
+  'aria-label': say('queue.label'),
+  'data-esc': '',
+  hidden: true,
+});
+const theme = make(
+  'button',
+  { class: 'btn sq', 'aria-label': say('theme.toggle'), title: say('theme.toggle'), onclick: Easel.theme.toggle },
+  icon('sun'),
+);
+element
+  .querySelector('.host')
+  .append(make('div', { class: 'status' }, gauge, make('div', { class: 'queue' }, pill, list), theme));
 
-function toggle() { setOpen(list.hidden); }
+function toggle() {
+  setOpen(list.hidden);
+}
 
 function setOpen(open) {
   list.hidden = !open;
@@ -25,12 +46,28 @@ function drawList() {
 }
 
 function row(view) {
-  const stop = make('button', {
-    class: 'btn sq', 'data-job': view.job, 'aria-label': say('queue.remove', { prompt: view.prompt }), title: say('stage.stop_now'),
-    onclick: () => Easel.live.stop(view.job, 'now'),
-  }, icon('close'));
-  return make('div', { class: 'queue-row' }, make('span', { class: 'grow' },
-    make('b', {}, view.prompt || say('queue.untitled')), make('small', {}, [view.title, view.line].filter(Boolean).join(' · '))), stop);
+  const stop = make(
+    'button',
+    {
+      class: 'btn sq',
+      'data-job': view.job,
+      'aria-label': say('queue.remove', { prompt: view.prompt }),
+      title: say('stage.stop_now'),
+      onclick: () => Easel.live.stop(view.job, 'now'),
+    },
+    icon('close'),
+  );
+  return make(
+    'div',
+    { class: 'queue-row' },
+    make(
+      'span',
+      { class: 'grow' },
+      make('b', {}, view.prompt || say('queue.untitled')),
+      make('small', {}, [view.title, view.line].filter(Boolean).join(' · ')),
+    ),
+    stop,
+  );
 }
 
 function showDevice(view) {
@@ -47,8 +84,13 @@ function showDevice(view) {
 
 Easel.live.news.device.on(showDevice);
 Easel.live.news.job.on(drawList);
-document.addEventListener('click', event => { if (!list.hidden && !event.target.closest('.queue')) setOpen(false); });
+document.addEventListener('click', event => {
+  if (!list.hidden && !event.target.closest('.queue')) setOpen(false);
+});
 document.addEventListener('keydown', event => {
-  if (event.key === 'Escape' && !list.hidden) { setOpen(false); pill.focus(); }
+  if (event.key === 'Escape' && !list.hidden) {
+    setOpen(false);
+    pill.focus();
+  }
 });
 showDevice(Easel.live.device);

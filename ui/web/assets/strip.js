@@ -2,7 +2,12 @@
 Easel.strip = ({ onChoose, onLive }) => {
   const { make, patch, say } = Easel;
   const quiet = make('span', { class: 'quiet' }, say('strip.empty'));
-  const live = make('button', { class: 'thumb busy', hidden: true, 'aria-label': say('strip.live'), onclick: onLive }, make('img', { alt: '' }), make('i', { class: 'bar' }));
+  const live = make(
+    'button',
+    { class: 'thumb busy', hidden: true, 'aria-label': say('strip.live'), onclick: onLive },
+    make('img', { alt: '' }),
+    make('i', { class: 'bar' }),
+  );
   const row = make('div', { class: 'thumbs' });
   const node = make('div', { class: 'strip', role: 'group', 'aria-label': say('strip.label') }, live, row, quiet);
   const thumbs = new Map();
@@ -10,18 +15,38 @@ Easel.strip = ({ onChoose, onLive }) => {
   node.addEventListener('scroll', () => {
     if (node.scrollLeft + node.clientWidth > node.scrollWidth - 400) Easel.pictures.older();
   });
-  node.addEventListener('wheel', event => {
-    const isSideways = Math.abs(event.deltaY) <= Math.abs(event.deltaX);
-    if (!isSideways && node.scrollWidth > node.clientWidth) { node.scrollLeft += event.deltaY; event.preventDefault(); }
-  }, { passive: false });
+  node.addEventListener(
+    'wheel',
+    event => {
+      const isSideways = Math.abs(event.deltaY) <= Math.abs(event.deltaX);
+      if (!isSideways && node.scrollWidth > node.clientWidth) {
+        node.scrollLeft += event.deltaY;
+        event.preventDefault();
+      }
+    },
+    { passive: false },
+  );
 
   function thumb(picture) {
     if (!thumbs.has(picture.id)) {
-      thumbs.set(picture.id, make('button', {
-        class: 'thumb', tabindex: -1, 'aria-pressed': 'false', 'data-id': picture.id,
-        'aria-label': say('strip.picture', { prompt: picture.request.prompt || say('queue.untitled'), seed: picture.seed }),
-        onclick: () => onChoose(picture.id),
-      }, make('img', { loading: 'lazy', src: picture.thumb, alt: '' })));
+      thumbs.set(
+        picture.id,
+        make(
+          'button',
+          {
+            class: 'thumb',
+            tabindex: -1,
+            'aria-pressed': 'false',
+            'data-id': picture.id,
+            'aria-label': say('strip.picture', {
+              prompt: picture.request.prompt || say('queue.untitled'),
+              seed: picture.seed,
+            }),
+            onclick: () => onChoose(picture.id),
+          },
+          make('img', { loading: 'lazy', src: picture.thumb, alt: '' }),
+        ),
+      );
     }
     return thumbs.get(picture.id);
   }
@@ -33,7 +58,11 @@ Easel.strip = ({ onChoose, onLive }) => {
       if (k && picture.job !== list[k - 1].job) wanted.push(make('i', { class: 'sep' }));
       wanted.push(thumb(picture));
     });
-    const same = row.children.length === wanted.length && [...row.children].every((child, k) => child === wanted[k] || child.className === 'sep' && wanted[k].className === 'sep');
+    const same =
+      row.children.length === wanted.length &&
+      [...row.children].every(
+        (child, k) => child === wanted[k] || (child.className === 'sep' && wanted[k].className === 'sep'),
+      );
     if (!same) row.replaceChildren(...wanted);
     quiet.hidden = list.length > 0 || !live.hidden;
   }
@@ -59,7 +88,8 @@ Easel.strip = ({ onChoose, onLive }) => {
   }
 
   function reveal(button) {
-    const left = button.offsetLeft - node.offsetLeft, right = left + button.offsetWidth;
+    const left = button.offsetLeft - node.offsetLeft,
+      right = left + button.offsetWidth;
     if (left < node.scrollLeft) node.scrollLeft = left - 16;
     else if (right > node.scrollLeft + node.clientWidth) node.scrollLeft = right - node.clientWidth + 16;
   }

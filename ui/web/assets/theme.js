@@ -23,7 +23,8 @@ Easel.theme = (() => {
     keeper.observe(document.body, { attributes: true, attributeFilter: ['class'] });
   }
 
-  if (document.body) begin(); else document.addEventListener('DOMContentLoaded', begin);
+  if (document.body) begin();
+  else document.addEventListener('DOMContentLoaded', begin);
   system.addEventListener('change', paint);
   return { toggle, present };
 })();

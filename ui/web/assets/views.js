@@ -2,8 +2,10 @@
 Easel.views = (() => {
   const { make, svg, icon, patch, say } = Easel;
 
-  const button = (text, attributes, iconName) => make('button', { class: 'btn', ...attributes }, iconName && icon(iconName), text);
-  const iconButton = (name, label, attributes) => make('button', { class: 'btn sq', 'aria-label': label, title: label, ...attributes }, icon(name));
+  const button = (text, attributes, iconName) =>
+    make('button', { class: 'btn', ...attributes }, iconName && icon(iconName), text);
+  const iconButton = (name, label, attributes) =>
+    make('button', { class: 'btn sq', 'aria-label': label, title: label, ...attributes }, icon(name));
 
   function frame(width, height, ...inside) {
     const figure = make('figure', { class: 'pic' }, inside);
@@ -16,33 +18,67 @@ Easel.views = (() => {
   }
 
   function empty({ ideas, onIdea }) {
-    const node = make('div', { class: 'invite' }, icon('easel', 48), make('h2', {}, say('empty.title')), make('p', {}, say('empty.text')),
-      make('div', { class: 'ideas' }, ideas.map(idea => make('button', { class: 'chip big', onclick: () => onIdea(idea) }, idea))));
+    const node = make(
+      'div',
+      { class: 'invite' },
+      icon('easel', 48),
+      make('h2', {}, say('empty.title')),
+      make('p', {}, say('empty.text')),
+      make(
+        'div',
+        { class: 'ideas' },
+        ideas.map(idea => make('button', { class: 'chip big', onclick: () => onIdea(idea) }, idea)),
+      ),
+    );
     return { node, update() {} };
   }
 
   function disabled() {
-    const title = make('h2'), line = make('p');
+    const title = make('h2');
+    const line = make('p');
     const node = make('div', { class: 'invite off', role: 'status' }, icon('easel', 48), title, line);
-    return { node, update({ problem }) { patch.text(title, problem.problem); patch.text(line, sentence(problem.fix)); } };
+    return {
+      node,
+      update({ problem }) {
+        patch.text(title, problem.problem);
+        patch.text(line, sentence(problem.fix));
+      },
+    };
   }
 
   function ring() {
     const on = svg('circle', { class: 'on', cx: 18, cy: 18, r: 15, pathLength: 100, 'stroke-dasharray': '0 100' });
-    const node = svg('svg', { class: 'ring', viewBox: '0 0 36 36', 'aria-hidden': 'true' }, svg('circle', { cx: 18, cy: 18, r: 15 }), on);
+    const node = svg(
+      'svg',
+      { class: 'ring', viewBox: '0 0 36 36', 'aria-hidden': 'true' },
+      svg('circle', { cx: 18, cy: 18, r: 15 }),
+      on,
+    );
     return { node, set: share => patch.attribute(on, 'stroke-dasharray', `${Math.round(share * 100)} 100`) };
   }
 
   /** A job at work: queued, loading or running; the last picture stands dimmed behind until there is a preview. */
   function running({ onStop }) {
-    const image = make('img', { alt: '' }), bar = make('i', { class: 'bar' });
+    const image = make('img', { alt: '' });
+    const bar = make('i', { class: 'bar' });
     const { box, figure } = frame(1, 1, image, bar);
-    const title = make('b'), line = make('span'), dial = ring(), spoken = make('p', { class: 'spoken', role: 'status' });
+    const title = make('b');
+    const line = make('span');
+    const dial = ring();
+    const spoken = make('p', { class: 'spoken', role: 'status' });
     const notice = make('p', { class: 'notice' });
-    const after = button(say('stage.stop_after'), { title: say('stage.stop_after.title'), onclick: () => stop('after_picture') });
-    const now = button(say('stage.stop_now'), { class: 'btn danger', title: say('stage.stop_now.title'), onclick: () => stop('now') });
+    const after = button(say('stage.stop_after'), {
+      title: say('stage.stop_after.title'),
+      onclick: () => stop('after_picture'),
+    });
+    const now = button(say('stage.stop_now'), {
+      class: 'btn danger',
+      title: say('stage.stop_now.title'),
+      onclick: () => stop('now'),
+    });
     const hud = make('div', { class: 'hud' }, dial.node, make('div', { class: 'grow' }, title, line), after, now);
-    let quarter = '', job = '';
+    let quarter = '';
+    let job = '';
 
     function stop(mode) {
       after.disabled = true;
@@ -52,7 +88,11 @@ Easel.views = (() => {
     }
 
     function update({ view, preview, backdrop }) {
-      if (job !== view.job) { job = view.job; after.disabled = now.disabled = false; patch.text(after, say('stage.stop_after')); }
+      if (job !== view.job) {
+        job = view.job;
+        after.disabled = now.disabled = false;
+        patch.text(after, say('stage.stop_after'));
+      }
       const source = preview ?? backdrop;
       figure.hidden = !source;
       if (source) patch.attribute(image, 'src', source);
@@ -82,18 +122,31 @@ Easel.views = (() => {
   function done({ onReuse, onDetails }) {
     const image = make('img', { alt: '' });
     const { box, figure } = frame(1, 1, image);
-    const save = make('a', { class: 'btn sq', id: 'save-copy', 'aria-label': say('picture.save'), title: `${say('picture.save')} (S)` }, icon('save'));
-    const info = iconButton('info', say('picture.details'), { onclick: onDetails, title: `${say('picture.details')} (I)` });
+    const save = make(
+      'a',
+      { class: 'btn sq', id: 'save-copy', 'aria-label': say('picture.save'), title: `${say('picture.save')} (S)` },
+      icon('save'),
+    );
+    const info = iconButton('info', say('picture.details'), {
+      onclick: onDetails,
+      title: `${say('picture.details')} (I)`,
+    });
     const lost = make('p', { class: 'notice' }, say('picture.missing'));
     const reuse = button(say('picture.reuse'), { onclick: onReuse }, 'again');
-    const tools = make('div', { class: 'hud tools', role: 'toolbar', 'aria-label': say('picture.tools') },
-      reuse, make('i', { class: 'sep' }), save, info);
+    const tools = make(
+      'div',
+      { class: 'hud tools', role: 'toolbar', 'aria-label': say('picture.tools') },
+      reuse,
+      make('i', { class: 'sep' }),
+      save,
+      info,
+    );
 
     function update({ picture, details }) {
       if (image.getAttribute('src') !== picture.url) {
         image.src = picture.url;
         figure.style.animation = 'none';
-        void figure.offsetWidth;  // so that the new picture fades in as well
+        void figure.offsetWidth; // so that the new picture fades in as well
         figure.style.animation = '';
       }
       shape(figure, picture.width, picture.height);
@@ -109,15 +162,30 @@ Easel.views = (() => {
   }
 
   function error({ onFix }) {
-    const title = make('h2'), line = make('p'), acts = make('div', { class: 'acts' }), pre = make('pre');
+    const title = make('h2');
+    const line = make('p');
+    const acts = make('div', { class: 'acts' });
+    const pre = make('pre');
     const detail = make('details', {}, make('summary', {}, say('error.detail')), pre);
-    const node = make('div', { class: 'problem', role: 'alert' }, make('div', { class: 'tag' }, icon('warn', 20)), make('div', {}, title, line, acts, detail));
+    const node = make(
+      'div',
+      { class: 'problem', role: 'alert' },
+      make('div', { class: 'tag' }, icon('warn', 20)),
+      make('div', {}, title, line, acts, detail),
+    );
+
+    let shown = null;
 
     function update({ view }) {
+      if (view === shown) return; // a job that goes on meanwhile must not take a button from under the pointer
+      shown = view;
       patch.text(title, view.title);
       patch.text(line, sentence(view.line));
-      acts.replaceChildren(...view.fixes.map((fix, k) =>
-        button(fix.text, { class: k === 0 ? 'btn solid' : 'btn', onclick: () => onFix(fix) })));
+      acts.replaceChildren(
+        ...view.fixes.map((fix, k) =>
+          button(fix.text, { class: k === 0 ? 'btn solid' : 'btn', onclick: () => onFix(fix) }),
+        ),
+      );
       acts.hidden = !view.fixes.length;
       patch.text(pre, view.problem?.detail ?? '');
       detail.hidden = !view.problem?.detail;
