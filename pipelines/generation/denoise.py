@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipelines.generation.levels import Level
 from pipelines.generation.samplers import NoiseSource, Solver
 from pipelines.generation.schedules import Walk
 
@@ -16,8 +17,14 @@ class Denoised:
 
     number: int
     """Steps done."""
-    latents: Tensor
-    """(n, c, h, w) float32 with unit variance once the last step is done: what the VAE decodes, scaled."""
+    x: Tensor
+    """(n, c, h, w) float32, picture + sigma noise."""
+    level: Level
+
+    @property
+    def latents(self) -> Tensor:
+        """(n, c, h, w) of about unit variance; after the last step: what the VAE decodes."""
+        return self.x / self.level.scale
 
 
 def denoise(solver: Solver, walk: Walk, noise: NoiseSource) -> Iterator[Denoised]:
@@ -32,9 +39,8 @@ def denoise(solver: Solver, walk: Walk, noise: NoiseSource) -> Iterator[Denoised
                 x = x * (move.start.scale / at.scale)
             x = solver.step(x, move)
             at = move.end
-            latents = x / at.scale
         leash.hold(x.device)
-        yield Denoised(move.number, latents)
+        yield Denoised(move.number, x, at)
 
 
 class Leash:

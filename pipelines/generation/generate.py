@@ -118,7 +118,10 @@ def _memory_errors(request: GenerateRequest) -> Iterator[None]:
     """A device without room for this request, as a person can read it."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        # Only CUDA has a class of its own for this; the CPU's allocator says it in a sentence.
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in str(error):
+            raise
         size = f"{request.width} x {request.height}"
         fix = "paint fewer at once" if request.batch_size > 1 else "use a smaller size or precision fp16"
         raise EaselError(f"The device has not enough memory for {size}", fix=fix, detail=str(error)) from error

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pipelines.generation.pictures import in_float32
 from pipelines.models.loading import LoadedModel
 
 SHORTEST_PAUSE = 0.1
@@ -49,7 +50,8 @@ def _fitted(vae: Any) -> Tensor:
     generator = torch.Generator("cpu").manual_seed(0)
     fields = torch.rand((8, 3, 5, 5), generator=generator) * 2 - 1
     pictures = torch.nn.functional.interpolate(fields, size=(64, 64), mode="bicubic", align_corners=True).clamp(-1, 1)
-    latents = vae.encode(pictures.to(vae.device, vae.dtype)).latent_dist.mode().float() * vae.config.scaling_factor
+    with in_float32(vae):  # some encoders overflow in float16
+        latents = vae.encode(pictures.to(vae.device)).latent_dist.mode() * vae.config.scaling_factor
     colours = torch.nn.functional.adaptive_avg_pool2d(pictures, latents.shape[-2:])
     a = _with_constant(latents.cpu().movedim(1, -1).reshape(-1, latents.shape[1]))
     b = colours.movedim(1, -1).reshape(-1, 3)

@@ -96,7 +96,8 @@ class FolderReader:
         headers = {name: self._header(path) for name, path in weights.items()}
         self._check_tokenizer()
         facts = Facts(configs["unet"], configs["scheduler"], weights, headers)
-        self._check_numbers(facts)
+        self._check_kind(facts)
+        self._check_fit(configs)
         return facts
 
     def _check_classes(self, index: Mapping[str, Any]) -> None:
@@ -120,7 +121,8 @@ class FolderReader:
             for file in ("vocab.json", "merges.txt"):
                 self._must_exist(at / file)
 
-    def _check_numbers(self, facts: Facts) -> None:
+    def _check_kind(self, facts: Facts) -> None:
+        """Of all models of these classes, those that the loop can run."""
         channels = facts.unet.get("in_channels", 4)
         if channels != 4:
             raise self._unusable(
@@ -135,6 +137,26 @@ class FolderReader:
             raise self._unusable(
                 f"keeps its weights as {facts.dtype}, which cannot run yet", fix=f"convert it to {', '.join(DTYPES)}"
             )
+
+    def _check_fit(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """The parts go together: the UNet reads what the text encoder writes, the VAE reduces eightfold."""
+        reads, writes = (
+            configs["unet"].get("cross_attention_dim", 1280),
+            configs["text_encoder"].get("hidden_size", 512),
+        )
+        if reads != writes:
+            raise self._unusable(
+                f"mixes two families: its UNet reads {reads} numbers a word, its text encoder writes {writes}"
+            )
+        blocks = configs["vae"].get("block_out_channels", [])
+        if not isinstance(blocks, list) or len(blocks) != 4:
+            raise self._unusable("cannot be used: its VAE does not reduce pictures eightfold")
+        for key, kind in {"beta_start": float | int, "beta_end": float | int, "num_train_timesteps": int}.items():
+            value = configs["scheduler"].get(key, 0)
+            if not isinstance(value, kind):
+                raise self._unusable(
+                    f"cannot be used: {key} in scheduler/scheduler_config.json is {value!r}, no number"
+                )
 
     def _weights(self, part: Part) -> Path:
         """The plain file, else its fp16 variant (files ending in `.bin` or `.ckpt` are pickles, never opened)."""

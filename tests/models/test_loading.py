@@ -90,7 +90,7 @@ def test_a_missing_tensor_is_never_filled_with_chance(part: str, mine: Path) -> 
 
 
 def test_tensors_of_another_width_are_refused(mine: Path) -> None:
-    edit(mine / "unet" / "config.json", lambda config: config.update(cross_attention_dim=64))
+    edit(mine / "unet" / "config.json", lambda config: config.update(block_out_channels=[32, 64, 96, 128]))
     refuse(read_model(mine, "mine"), "unet")
 
 

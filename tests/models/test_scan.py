@@ -127,6 +127,28 @@ def test_a_spoiled_model_is_listed_with_what_to_do(
         library.usable("mine")
 
 
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("text_encoder/config.json", {"hidden_size": 768}, r"mixes two families: its UNet reads 96 .* writes 768"),
+        ("vae/config.json", {"block_out_channels": [16, 32]}, r"VAE does not reduce pictures eightfold"),
+        ("scheduler/scheduler_config.json", {"beta_start": "much"}, r"beta_start .* is 'much', no number"),
+        ("unet/config.json", {"sample_size": {"odd": 1}}, ""),
+    ],
+)
+def test_parts_that_do_not_go_together_are_found_before_loading(
+    file: str, change: dict[str, object], message: str, tmp_path: Path, starter_folder: Path
+) -> None:
+    folder = copy_of(starter_folder, tmp_path / "mine")
+    edit(folder / file, lambda config: config.update(change))
+    (info,) = ModelLibrary([tmp_path]).list()
+    if message:
+        with pytest.raises(ModelUnusable, match=message):
+            ModelLibrary([tmp_path]).usable("mine")
+    else:
+        assert info.problem is None and info.native_size == 512
+
+
 def test_weights_as_pickles_only_are_not_opened(tmp_path: Path, starter_folder: Path) -> None:
     folder = copy_of(starter_folder, tmp_path / "mine")
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
