@@ -111,7 +111,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 @pytest.fixture
 def context(browser: Browser, studio: Studio) -> Iterator[BrowserContext]:
     """A browser of its own for each test: nothing remembered, and no request to any other host."""
-    fresh = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", locale="en-GB")
+    fresh = browser.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme="dark", locale="en-GB", reduced_motion="reduce"
+    )
     asked: list[str] = []
     fresh.on("request", lambda request: asked.append(request.url))
     yield fresh

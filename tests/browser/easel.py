@@ -1,5 +1,7 @@
 """The page as the tests speak of it: fields by name, the stage by its state."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -62,6 +64,19 @@ class Easel:
         """Until the stage is in one of the states."""
         css = ", ".join(f".stage.is-{state}" for state in states)
         self.page.locator(css).wait_for(timeout=seconds * 1000)
+
+    @contextmanager
+    def painting(self) -> Iterator[None]:
+        """What the block presses makes a job; wait for its end, however many pictures there are already."""
+        before = self.page.evaluate("Easel.pictures.list[0]?.id ?? 0")
+        yield
+        self.page.wait_for_function(f"(Easel.pictures.list[0]?.id ?? 0) > {before} && !Easel.live.jobs.size")
+        self.wait_for("done")
+
+    def paint(self) -> None:
+        """Press Generate and wait for the pictures."""
+        with self.painting():
+            self.generate.click()
 
     def start_long_job(self, prompt: str = "a white boat on the sea", count: int = 4) -> None:
         """A job that is still running when the test looks."""

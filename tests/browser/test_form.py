@@ -45,8 +45,8 @@ def test_a_size_that_cannot_be_is_shown_in_its_fold_and_repaired_by_a_button(eas
     expect(easel.problem).to_contain_text("Width 100 is not a multiple of 8")
     expect(easel.field("width")).to_be_visible()
     expect(easel.page.locator("#field-width.at-fault")).to_be_visible()
-    easel.problem.get_by_role("button", name="Use 104").click()
-    easel.wait_for("done")
+    with easel.painting():
+        easel.problem.get_by_role("button", name="Use 104").click()
     assert easel.values()["width"] == 104
     assert easel.at_fault() == []
 
@@ -128,8 +128,7 @@ def test_reuse_settings_brings_every_field_back_with_that_pictures_seed(easel: E
     easel.unfold()
     easel.fill(prompt="two towers", negative_prompt="fog", steps=2, cfg=3, seed=900, width=72, height=64, clip_skip=2)
     easel.set_count(2)
-    easel.generate.click()
-    easel.wait_for("done")
+    easel.paint()
     asked = easel.values()
     easel.fill(prompt="something else", negative_prompt="", steps=9, cfg=9, seed=1, width=64, clip_skip=1)
     easel.page.get_by_role("toolbar", name="Picture").get_by_role("button", name="Reuse settings").click()

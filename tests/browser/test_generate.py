@@ -55,8 +55,8 @@ def strongly_red(picture: Image.Image) -> float:
 
 def test_ctrl_enter_generates_and_every_job_draws_a_new_seed(easel: Easel) -> None:
     easel.fill(prompt="a hill", steps=1)
-    easel.prompt.press("Control+Enter")
-    easel.wait_for("done")
+    with easel.painting():
+        easel.prompt.press("Control+Enter")
     first = easel.values()["seed"]
     easel.prompt.press("Control+Enter")
     easel.page.wait_for_function(f"Easel.form.values.seed !== {first}")
@@ -139,5 +139,4 @@ def test_the_page_survives_a_restart_of_the_studio(easel: Easel, studio: Studio)
     expect(easel.generate).to_be_disabled()
     studio.restart()
     expect(easel.generate).to_be_enabled(timeout=30_000)
-    easel.generate.click()
-    easel.wait_for("done")
+    easel.paint()

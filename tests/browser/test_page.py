@@ -110,8 +110,7 @@ def test_the_tab_key_walks_to_generate_and_every_stop_shows_its_ring(easel: Ease
 def test_arrows_move_through_the_pictures_and_i_shows_the_details(easel: Easel) -> None:
     easel.fill(prompt="a hill", steps=1)
     easel.set_count(2)
-    easel.generate.click()
-    easel.wait_for("done")
+    easel.paint()
     expect(easel.thumbs.first).to_have_attribute("aria-pressed", "true")
     newest = easel.picture.get_attribute("src")
     easel.thumbs.first.focus()
@@ -144,8 +143,7 @@ def test_older_pictures_come_in_while_one_scrolls_back(easel: Easel, studio: Stu
 
 def test_the_details_are_copied_as_the_text_other_programs_read(easel: Easel) -> None:
     easel.fill(prompt="a hill", steps=2, seed=5)
-    easel.generate.click()
-    easel.wait_for("done")
+    easel.paint()
     easel.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     easel.page.get_by_role("button", name="Copy as text").click()
     expect(easel.page.get_by_role("button", name="Copied")).to_be_visible()
@@ -156,8 +154,7 @@ def test_the_details_are_copied_as_the_text_other_programs_read(easel: Easel) ->
 
 def test_what_was_typed_is_never_read_as_markup(easel: Easel) -> None:
     easel.fill(prompt="<img src=x onerror='window.hacked=1'><b id=bold>x</b>", steps=1)
-    easel.generate.click()
-    easel.wait_for("done")
+    easel.paint()
     easel.queue.click()
     expect(easel.page.locator(".details")).to_contain_text("<img src=x onerror=")
     assert easel.page.evaluate("window.hacked === undefined && !document.getElementById('bold')")
