@@ -90,12 +90,13 @@ def automatic(plan: Plan) -> Walk:
     starts = _curved([table.at(t) for t in times], plan)
     last = CLEAN if habits.ends_at_zero(config) else table.at(0)
     ends = [*starts[1:], last]
+    again = starts[0]
     if habits.equal_strides:
         stride = len(table) // plan.steps
         ends = [table.at(t - stride) if t >= stride else last for t in times]
-    unit = habits.unit_noise or spacing == "leading"
-    tried = table.at(times[1] + len(table) // plan.steps) if len(times) > 1 and habits.tries_first_move else starts[0]
-    return _walk(starts, ends, unit=unit, tried=tried if habits.tries_first_move else None)
+        again = table.at(times[min(1, len(times) - 1)] + stride)
+    walk = _walk(starts, ends, unit_noise=habits.unit_noise or spacing == "leading")
+    return _first_move_twice(walk, again) if habits.tries_first_move else walk
 
 
 def normal(plan: Plan) -> Walk:
@@ -136,18 +137,25 @@ def exponential_curve(highest: float, lowest: float, steps: int) -> list[float]:
 
 
 def _through(levels: Iterable[Level], plan: Plan) -> Walk:
+    """The walk through `levels` and on to the picture."""
     starts = list(levels)
-    tried = starts[0] if plan.habits.tries_first_move else None
-    return _walk(starts, [*starts[1:], CLEAN], unit=plan.habits.unit_noise, tried=tried)
+    walk = _walk(starts, [*starts[1:], CLEAN], unit_noise=plan.habits.unit_noise)
+    return _first_move_twice(walk, starts[0]) if plan.habits.tries_first_move else walk
 
 
-def _walk(starts: Sequence[Level], ends: Sequence[Level], *, unit: bool, tried: Level | None) -> Walk:
-    """Moves from starts to ends. `tried`: where the repeated first move begins, for samplers that make it twice."""
-    moves = [Move(a, b, i) for i, (a, b) in enumerate(zip(starts, ends, strict=True), start=1)]
-    if tried is not None and len(moves) > 1:
-        moves[:1] = [Move(starts[0], ends[0], 0), Move(tried, starts[1], 1)]
-    moves[-1] = Move(moves[-1].start, moves[-1].end, moves[-1].number, final=True)
-    return Walk(tuple(moves), noise_scale=starts[0].scale if unit else starts[0].sigma)
+def _walk(starts: Sequence[Level], ends: Sequence[Level], *, unit_noise: bool) -> Walk:
+    last = len(starts)
+    moves = [Move(a, b, i, final=i == last) for i, (a, b) in enumerate(zip(starts, ends, strict=True), start=1)]
+    return Walk(tuple(moves), noise_scale=starts[0].scale if unit_noise else starts[0].sigma)
+
+
+def _first_move_twice(walk: Walk, again: Level) -> Walk:
+    """The first move is tried (number 0), then made from `again` to where the second begins. One move is not tried."""
+    if len(walk.moves) == 1:
+        return walk
+    tried, second = walk.moves[:2]
+    twice = Move(tried.start, tried.end, 0), Move(again, second.start, 1)
+    return Walk(twice + walk.moves[1:], walk.noise_scale)
 
 
 def _spaced(spacing: str, trained: int, steps: int, counts_end: bool) -> np.ndarray:
