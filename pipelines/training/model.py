@@ -14,14 +14,22 @@ from pipelines.training.tokenizer import save_tokenizer
 
 def scheduler() -> DPMSolverMultistepScheduler:
     """DPM-Solver++ 2M on SD's schedule. Trailing spacing starts at the noisiest step, where v was trained too."""
-    return DPMSolverMultistepScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        steps_offset=1,
+    made: DPMSolverMultistepScheduler = DPMSolverMultistepScheduler.from_config(
+        {
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "prediction_type": "v_prediction",
+            "timestep_spacing": "trailing",
+            "steps_offset": 1,
+            # For the other scheduler classes that may be made from this config; as Stable Diffusion's own has them.
+            # Without, stock DDIM and DDPM clip latents to -1..1, and PNDM begins with Runge-Kutta steps.
+            "clip_sample": False,
+            "set_alpha_to_one": False,
+            "skip_prk_steps": True,
+        }
     )
+    return made
 
 
 def save_model(
