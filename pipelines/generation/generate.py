@@ -123,5 +123,8 @@ def _memory_errors(request: GenerateRequest) -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in str(error):
             raise
         size = f"{request.width} x {request.height}"
-        fix = "paint fewer at once" if request.batch_size > 1 else "use a smaller size or precision fp16"
-        raise EaselError(f"The device has not enough memory for {size}", fix=fix, detail=str(error)) from error
+        several = request.batch_size > 1
+        problem = f"The device has not enough memory for {request.batch_size if several else 'one'} of {size} at once"
+        fix = "paint fewer at once" if several else "use a smaller size or precision fp16"
+        field = "batch_size" if several else "width"
+        raise EaselError(problem, fix=fix, field=field, detail=str(error)) from error

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipelines.core.error import EaselError
 from pipelines.models.loading import LoadedModel
@@ -50,11 +50,15 @@ def _to_image(pixels: Tensor) -> Image.Image:
 def in_float32(network: Any) -> Iterator[None]:
     """`network` in float32 meanwhile; widening and narrowing back changes no weight."""
     dtype = network.dtype
-    network.to(torch.float32)
+    if dtype == torch.float32:
+        yield
+        return
+    # torch's own `to`: the one of diffusers logs a warning about modules kept in float32, of which there are none.
+    nn.Module.to(network, torch.float32)
     try:
         yield
     finally:
-        network.to(dtype)
+        nn.Module.to(network, dtype)
 
 
 def _word(dtype: torch.dtype) -> str:
