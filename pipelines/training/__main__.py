@@ -125,6 +125,7 @@ def _training_stage(name: str, start: Callable[..., Iterator[Report]], help_text
 _training_stage("text", stages.train_text, "Teach the text tower what captions say.")
 _training_stage("vae", stages.train_vae, "Train the VAE, and bring its latents to SD's units.")
 _training_stage("refine", stages.train_refine, "Train the VAE further, on the subjects' details.")
+_training_stage("polish", stages.train_polish, "Train the VAE's decoder further; its latents stay as they are.")
 _training_stage("unet", stages.train_unet, "Train the UNet; draws and encodes its pictures when their time comes.")
 _training_stage("judge", stages.train_judge, "Train the reader of kinds that `evaluate` needs.")
 

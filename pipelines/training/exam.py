@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipelines.training.checkers.kinds import KindNet, kind_of
 from pipelines.training.checkers.pixels import colour_of, ground_of, sky_of
+from pipelines.training.world.canvas import Box
 from pipelines.training.world.captions import full_caption
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import HELD_OUT_PAIRS, random_scene
@@ -91,15 +92,20 @@ def mark(question: Question, picture: Image.Image, judge: KindNet) -> Mark:
     """Read `picture` where a drawing of the scene would have its subjects."""
     scene = question.scene
     width, height = picture.size
-    boxes = draw(scene, seed=0, width=width, height=height).boxes
     pixels = np.asarray(picture)
-    around = list(zip(scene.subjects, boxes, strict=True))
+    around = list(zip(scene.subjects, expected_boxes(scene, width, height), strict=True))
     return Mark(
         sky=sky_of(pixels) is scene.sky,
         ground=ground_of(pixels, scene.sky) is scene.ground,
         colours=tuple(colour_of(pixels, box) is subject.colour for subject, box in around),
         kinds=tuple(kind_of(judge, picture, box) is subject.kind for subject, box in around),
     )
+
+
+def expected_boxes(scene: Scene, width: int, height: int) -> tuple[Box, ...]:
+    """Where the subjects of `scene` are on average over several drawings, in fractions of the picture."""
+    several = np.array([draw(scene, seed, width=width, height=height).boxes for seed in range(6)])  # (6, subjects, 4)
+    return tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in several.mean(0))
 
 
 def score(marks: Sequence[Mark]) -> Score:

@@ -147,8 +147,9 @@ def take_average(module: nn.Module, average: dict[str, Tensor]) -> None:
 
 
 def averaged(module: nn.Module, checkpoint: Path) -> nn.Module:
-    """`module` with the averaged weights of an unfinished or finished run."""
+    """`module` as an unfinished or finished run left it, with the averaged weights in place of the last ones."""
     if not checkpoint.is_file():
         raise EaselError(f"There is no training state at {checkpoint}", fix="run the training stage before this one")
-    take_average(module, torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+    values = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    module.load_state_dict({**values["module"], **values["average"]})  # what is no weight has no average
     return module

@@ -44,6 +44,7 @@ class Recipe:
     vae_crops: Crops
     refine: Pace  # further steps on the subjects' details; the UNet may begin on the latents from before
     refine_crops: Crops
+    polish: Pace  # further steps for the decoder alone, on the same crops
     buckets: tuple[BucketPlan, ...]
     unet: Pace
     judge: Pace
@@ -65,23 +66,22 @@ STARTER = Recipe(
     vae_sets=(PictureSet(1, 4000), PictureSet(1, 4000), PictureSet(1, 1000, 256, 256)),
     vae=Pace(steps=6300, rate=1.5e-3, bf16=0.8, fall_from=0.72),
     vae_crops=Crops(side=64, batch=8),
-    refine=Pace(steps=5500, rate=1e-3, bf16=0.85, fall_from=0.4),
+    refine=Pace(steps=3600, rate=1e-3, bf16=0.85, fall_from=0.6),
     refine_crops=Crops(side=96, batch=4, on_subject=0.8),
+    polish=Pace(steps=5000, rate=1e-3, bf16=0.8, fall_from=0.4),
     buckets=(
-        BucketPlan(128, 128, 16000, batch=32, weight=0.60),
-        BucketPlan(160, 128, 1500, batch=26, weight=0.06, enters=0.45),
-        BucketPlan(128, 160, 1500, batch=26, weight=0.06, enters=0.45),
-        BucketPlan(192, 128, 1500, batch=20, weight=0.06, enters=0.45),
-        BucketPlan(128, 192, 1500, batch=20, weight=0.06, enters=0.45),
-        BucketPlan(224, 128, 1500, batch=18, weight=0.06, enters=0.45),
-        BucketPlan(128, 224, 1500, batch=18, weight=0.04, enters=0.45),
-        BucketPlan(192, 192, 3000, batch=12, weight=0.20, enters=0.60),
-        BucketPlan(256, 256, 3000, batch=6, weight=0.20, enters=0.60),
-        BucketPlan(256, 192, 1000, batch=9, weight=0.04, enters=0.60),
-        BucketPlan(192, 256, 1000, batch=9, weight=0.04, enters=0.60),
+        BucketPlan(128, 128, 8000, batch=16, weight=0.36),
+        BucketPlan(160, 128, 800, batch=13, weight=0.04, enters=0.47),
+        BucketPlan(128, 160, 800, batch=13, weight=0.04, enters=0.47),
+        BucketPlan(192, 128, 800, batch=10, weight=0.04, enters=0.47),
+        BucketPlan(128, 192, 800, batch=10, weight=0.04, enters=0.47),
+        BucketPlan(224, 128, 800, batch=9, weight=0.04, enters=0.47),
+        BucketPlan(128, 224, 800, batch=9, weight=0.02, enters=0.47),
+        BucketPlan(192, 192, 1500, batch=8, weight=0.20, enters=0.50),
+        BucketPlan(256, 256, 1500, batch=6, weight=0.22, enters=0.50),
     ),
-    unet=Pace(steps=8000, rate=1.5e-3, fall_from=0.5),
-    judge=Pace(steps=1500, rate=2e-3, fall_from=0.4, bf16=0.0),
+    unet=Pace(steps=7000, rate=1.5e-3, fall_from=0.6),
+    judge=Pace(steps=900, rate=2e-3, fall_from=0.4, bf16=0.0),
     judge_batch=64,
 )
 
@@ -98,6 +98,7 @@ TOY = Recipe(
     vae_crops=Crops(side=32, batch=2),
     refine=Pace(steps=3, rate=1e-3, warmup=2, bf16=0.0),
     refine_crops=Crops(side=32, batch=2, on_subject=0.5),
+    polish=Pace(steps=3, rate=1e-3, warmup=2, bf16=0.0),
     buckets=(BucketPlan(64, 64, 8, batch=4, weight=1.0), BucketPlan(64, 128, 8, batch=2, weight=0.5, enters=0.5)),
     unet=Pace(steps=4, rate=1.5e-3, warmup=2, bf16=0.7),
     judge=Pace(steps=4, rate=2e-3, warmup=2, bf16=0.0),

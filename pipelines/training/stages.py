@@ -1,9 +1,10 @@
 """The stages of a run, in order. Each takes up what the stages before it left in the run's folder.
 
 tokenizer -> text -> vae -> refine -> unet -> export -> evaluate (needs judge)
+                                  `-> polish -'
 
 `unet` may begin before `refine` ends: what a prompt means is learnt as well from coarser latents, and the refined
-ones are near enough to go on with.
+ones are near enough to go on with. `polish` leaves the latents as they are and may run beside it.
 """
 
 from collections.abc import Iterator
@@ -65,8 +66,8 @@ class Run:
         return task.encoder.to(self.device)
 
     def vae(self) -> AutoencoderKL:
-        """The finished VAE in SD's units: refined, if that stage has ended."""
-        for stage in ("refine", "vae"):
+        """The finished VAE in SD's units: polished or refined, if those stages have ended."""
+        for stage in ("polish", "refine", "vae"):
             folder = self.folder / stage
             if (folder / "config.json").is_file():
                 vae = AutoencoderKL.from_pretrained(folder, local_files_only=True)
@@ -123,12 +124,24 @@ def train_refine(run: Run, *, until: int | None = None) -> Iterator[Report]:
     return _train_vae(run, vae, _job(run, "refine", vae, objective, run.recipe.refine), until)
 
 
+def train_polish(run: Run, *, until: int | None = None) -> Iterator[Report]:
+    """Stage `polish`: the decoder alone goes on, so that the UNet's latents stay true."""
+    vae = run.vae()
+    for part in (vae.encoder, vae.quant_conv):
+        part.requires_grad_(False)
+    crops = _crops(run, run.recipe.refine_crops)
+    objective = VaeObjective(vae, crops, seed=run.recipe.seed + 2, unit=networks.SCALING_FACTOR)
+    return _train_vae(run, vae, _job(run, "polish", vae, objective, run.recipe.polish), until)
+
+
 def _train_vae(run: Run, vae: AutoencoderKL, job: Job, until: int | None) -> Iterator[Report]:
+    """Train; at the end bring the latents to SD's units, if they have moved, and store the VAE."""
     report = Report(0, job.pace.steps, 0.0)
     for report in train(job, until=until):
         yield report
     if report.step == report.steps:
-        _fold(run, vae)
+        if next(vae.encoder.parameters()).requires_grad:
+            _fold(run, vae)
         vae.save_pretrained(run.folder / job.checkpoint.stem)
 
 

@@ -86,6 +86,6 @@ def test_an_evaluation_is_a_table_and_json(
 
 def test_help_names_every_stage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "--help") == 0
-    stages = ("world", "tokenizer", "text", "vae", "refine", "unet", "judge", "export", "evaluate", "grid")
+    stages = ("world", "tokenizer", "text", "vae", "refine", "polish", "unet", "judge", "export", "evaluate", "grid")
     answer = capsys.readouterr().out
     assert all(stage in answer for stage in stages)

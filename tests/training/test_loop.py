@@ -16,10 +16,13 @@ class Line(nn.Module):
         super().__init__()
         self.slope = nn.Parameter(torch.zeros(3))
         self.fixed = nn.Parameter(torch.ones(1), requires_grad=False)
+        self.seen: Tensor
+        self.register_buffer("seen", torch.zeros(()))
 
 
 def toward_two(line: Line) -> Objective:
     def loss(step: int) -> Tensor:
+        line.seen += 1
         noise = torch.randn(3, generator=torch.Generator().manual_seed(step))
         return (line.slope - 2 - 0.1 * noise).square().sum()
 
@@ -73,6 +76,12 @@ def test_the_average_is_what_a_run_hands_over(tmp_path: Path) -> None:
     assert torch.equal(averaged(Line(), work.checkpoint).get_parameter("slope"), line.slope)
     last = torch.load(work.checkpoint, weights_only=True)["module"]["slope"]
     assert not torch.equal(last, line.slope)
+
+
+def test_what_is_no_weight_is_handed_over_as_it_is(tmp_path: Path) -> None:
+    _, work = job(tmp_path)
+    run(work)
+    assert averaged(Line(), work.checkpoint).get_buffer("seen") == 40
 
 
 def test_a_cut_while_saving_leaves_the_state_before(tmp_path: Path) -> None:

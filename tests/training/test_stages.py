@@ -1,13 +1,12 @@
 """A whole run in miniature: every stage, cut and resumed, exported and examined."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 from pipelines.core.error import EaselError
 from pipelines.training import evaluate, stages
@@ -64,16 +63,17 @@ def test_a_unet_run_that_was_cut_ends_exactly_like_one_that_was_not(toy_run: Run
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_refined_vae_takes_the_place_of_the_first(toy_run: Run) -> None:
-    unrefined = replace(toy_run, folder=toy_run.folder)
-    refined = unrefined.vae().state_dict()
-    hidden = toy_run.folder / "refine-hidden"
-    (toy_run.folder / "refine").rename(hidden)
-    try:
-        first = unrefined.vae().state_dict()
-    finally:
-        hidden.rename(toy_run.folder / "refine")
-    assert any(not torch.equal(first[name], refined[name]) for name in first)
+def test_polishing_a_vae_changes_its_pictures_and_not_its_latents(toy_run: Run) -> None:
+    refined = AutoencoderKL.from_pretrained(toy_run.folder / "refine").state_dict()
+    polished = toy_run.vae().state_dict()
+    changed = {name.split(".")[0] for name in refined if not torch.equal(refined[name], polished[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+
+
+def test_refining_a_vae_keeps_its_latents_in_sds_units(toy_run: Run) -> None:
+    latents = toy_run.latents(toy_run.recipe.vae_sets[0]).latents.float()
+    assert latents.mean((0, 2, 3)).abs().max() < 0.15
+    assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.15
 
 
 def test_a_stage_without_the_one_before_says_what_to_run(tmp_path: Path) -> None:

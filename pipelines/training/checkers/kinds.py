@@ -23,7 +23,7 @@ from pipelines.training.world.sampling import random_scene
 from pipelines.training.world.scene import Kind
 
 VIEW = 48  # pixels a side: what the network sees of a subject
-MARGIN = 1.15  # side of the view, in longer sides of the subject's box
+MARGIN = 1.4  # side of the view, in longer sides of the subject's box
 NONE = len(Kind)
 
 
@@ -99,8 +99,10 @@ def _damaged(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _shaken(box: Box, rng: random.Random) -> Box:
-    """The box as an evaluation would guess it: off by a few hundredths."""
-    left, top, right, bottom = (edge + rng.uniform(-0.04, 0.04) for edge in box)
+    """The box as an evaluation would guess it, which knows neither the horizon nor the exact size."""
+    right_by, down_by = rng.uniform(-0.06, 0.06), rng.uniform(-0.08, 0.08)
+    moves = (right_by, down_by, right_by, down_by)
+    left, top, right, bottom = (edge + by + rng.uniform(-0.02, 0.02) for edge, by in zip(box, moves, strict=True))
     return left, top, right, bottom
 
 
