@@ -1,6 +1,7 @@
 """The command line as a person meets it: whole processes, real model, real files."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ def easel(tmp_path: Path) -> Easel:
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "app.py"), *words]
-        if words and words[0] in {"generate", "models", "serve"} and "--help" not in words:
+        if words and words[0] in {"generate", "models", "serve"} and not {"--help", "--data"} & set(words):
             command += ["--data", str(tmp_path / "data")]
         done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=240, check=False)
         assert not list(elsewhere.glob("*.db")), "a command wrote into the current folder"
@@ -85,11 +86,16 @@ def test_json_tells_the_finished_request_and_the_files(easel: Easel, tmp_path: P
         (("--set", "steps"), ("steps", "--set")),
         (("--stpes", "3"), ("--stpes",)),
         (("--device", "cuda:77"), ("cuda:77",)),
+        (("--device", "banana"), ("banana", "cuda")),
+        (("--seed", "9" * 5000), ("Seed", "whole number")),
+        (("--negative", "word " * 10_000), ("50,000 characters", "10,000 words")),
+        (("--data", "/proc/nowhere"), ("nowhere",)),
+        (("-o", "/proc/nowhere/x.png"), ("nowhere",)),
         (("-o", "picture.jpg"), ("PNG", "picture.png")),
         (("--count", "2", "-o", "one.png"), ("one file",)),
         (("--models", "/does/not/exist"), ("/does/not/exist",)),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else None,
 )
 def test_bad_input_is_one_line_with_a_fix(easel: Easel, words: tuple[str, ...], told: tuple[str, ...]) -> None:
     assert_complains(easel("generate", HOUSE, *words), *told)
@@ -118,3 +124,24 @@ except SystemExit:
     sys.exit(bool({{"torch", "gradio", "fastapi"}} & sys.modules.keys()))
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_a_folder_collects_pictures_and_replaces_none(easel: Easel, tmp_path: Path) -> None:
+    folder = tmp_path / "collected"
+    words = ("generate", HOUSE, "--seed", "7", "--size", "64x64", "--steps", "1", "-o", str(folder))
+    for _ in range(2):
+        assert easel(*words).returncode == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["7-2.png", "7.png"]
+
+
+def test_a_port_in_use_is_said_before_anything_is_loaded(easel: Easel) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert_complains(easel("serve", "--port", str(port)), f"Port {port} is in use", "--port")
+
+
+def test_a_studio_that_cannot_start_says_why(easel: Easel) -> None:
+    assert_complains(easel("serve", "--port", "0"), "--port")
+    assert_complains(easel("serve", "--host", "203.0.113.7", "--port", "7999"), "203.0.113.7", "--host")
+    assert_complains(easel("serve", "--port", "7999", "--data", "/proc/nowhere"), "nowhere")
+    assert_complains(easel("serve", "--port", "7999", "--device", "banana"), "banana")

@@ -14,7 +14,7 @@ from ui.cli.options import Folders
 from ui.cli.serve import Address
 
 SOCKET = "ws://127.0.0.1:7860/ws"
-FOREIGN = ("http://evil.example", "null", "http://127.0.0.1:9999")
+FOREIGN = ("http://evil.example", "null", "http://127.0.0.1:9999", "http://[bad")
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
@@ -45,7 +45,14 @@ def test_the_studios_own_page_may(client: TestClient) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example"])
 def test_a_host_name_that_is_not_ours_is_refused(client: TestClient, host: str) -> None:
-    assert client.get("/api/jobs", headers={"host": host}).status_code == 400
+    answer = client.get("/api/jobs", headers={"host": host})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["fix"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST:1234", "[::1]:7860"])
+def test_every_name_of_this_machine_is_ours(client: TestClient, host: str) -> None:
+    assert client.get("/health", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("address", ["/etc/passwd", "../../etc/passwd", "http://127.0.0.1:1/x", "C:\\windows\\win.ini"])
@@ -88,6 +95,10 @@ class TestOnTheNetwork:
         cookie = answer.headers["set-cookie"].lower()
         assert "httponly" in cookie
         assert "samesite=strict" in cookie
+
+    def test_other_programs_cookies_do_not_hide_it(self, stranger: TestClient) -> None:
+        cookies = 'settings={"a": 1}; easel_access=secret; other'
+        assert stranger.get("/api/jobs", headers={"cookie": cookies}).status_code == 200
 
     def test_a_program_may_send_it_as_a_header(self, stranger: TestClient) -> None:
         assert stranger.get("/api/jobs", headers={"authorization": "Bearer secret"}).status_code == 200

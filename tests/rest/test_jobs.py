@@ -82,7 +82,17 @@ def test_a_bad_request_names_the_field_and_nothing_is_queued(
     assert client.get("/api/jobs").json() == []
 
 
-@pytest.mark.parametrize("path", ["/api/jobs/none", "/api/images/77", "/api/images/77/thumb", "/api/images/77/facts"])
+NOWHERE = [
+    "/api/jobs/none",
+    "/api/images/77",
+    "/api/images/77/thumb",
+    "/api/images/77/facts",
+    "/api/nothing",
+    "/api/docs",
+]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
 def test_what_does_not_exist_is_404_in_the_same_envelope(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
@@ -103,3 +113,26 @@ def test_models_and_samplers_are_described_without_paths(client: TestClient) -> 
     samplers = client.get("/api/samplers").json()
     assert "dpmpp_2m" in [s["key"] for s in samplers["samplers"]]
     assert client.get("/api/schema").json()["properties"]["steps"]["maximum"] == 1000
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/images?limit=999", "/api/images?before=0", f"/api/images?before={10**30}", f"/api/images/{10**30}"]
+)
+def test_numbers_out_of_range_are_refused_in_the_same_envelope(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 422
+    assert set(answer.json()["error"]) == {"problem", "fix", "field", "detail"}
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"text"', b"\xff"])
+def test_a_body_that_is_no_request_is_refused_in_the_same_envelope(client: TestClient, body: bytes) -> None:
+    answer = client.post("/api/jobs", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in {400, 422}
+    assert set(answer.json()["error"]) == {"problem", "fix", "field", "detail"}
+
+
+def test_two_databases_never_share_a_pictures_address(client: TestClient) -> None:
+    ended(client, submit(client)["id"])
+    row = client.get("/api/images").json()["images"][0]
+    assert row["url"].startswith("/api/images/1?v=")
+    assert row["thumb"].startswith("/api/images/1/thumb?v=")

@@ -5,14 +5,16 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, assert_never
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines.core import event as events
-from pipelines.core.error import EaselError, InvalidRequest
+from pipelines.core.error import EaselError, InvalidRequest, StorageProblem
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest, random_seed, read_request
 from pipelines.core.stop import StopSignal
@@ -22,15 +24,6 @@ from ui.cli.models import pick
 from ui.cli.options import Folders
 
 TEXT_FIELDS = frozenset(name for name, field in GenerateRequest.model_fields.items() if field.annotation is str)
-
-
-@dataclass(frozen=True)
-class Made:
-    """One finished picture, as `--json` prints it."""
-
-    file: Path
-    seed: int
-    seconds: float
 
 
 def read_size(text: str) -> tuple[int, int]:
@@ -45,7 +38,7 @@ def read_value(text: str) -> Any:
     """A setting as typed: JSON where it reads as JSON, else text; the request says what is wrong with it."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, a bottomless list
         return text
 
 
@@ -73,11 +66,11 @@ def build_request(fields: Mapping[str, Any], info: ModelInfo) -> GenerateRequest
 
 
 def targets(output: Path | None, request: GenerateRequest) -> list[Path] | None:
-    """Where each picture goes: None for the outputs folder, one FILE, or a name per picture in a DIR."""
+    """Where each picture goes: None for the outputs folder, one FILE (replaced), or a free name for each in a DIR."""
     if output is None:
         return None
     if output.is_dir() or not output.suffix:
-        return [output / f"{request.seed_of(i)}.png" for i in range(request.count)]
+        return [_free_name(output, request.seed_of(i)) for i in range(request.count)]
     if output.suffix.lower() != ".png":
         raise InvalidRequest(
             f"Pictures are written as PNG, not {output.suffix}", fix=f"use -o {output.with_suffix('.png').name}"
@@ -87,11 +80,30 @@ def targets(output: Path | None, request: GenerateRequest) -> list[Path] | None:
     return [output]
 
 
+def _free_name(folder: Path, seed: int) -> Path:
+    """`<seed>.png`, or `<seed>-2.png`, ... when that is taken: only a file that is named is ever replaced."""
+    names = chain([f"{seed}.png"], (f"{seed}-{number}.png" for number in count(2)))
+    return next(folder / name for name in names if not (folder / name).exists())
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder` and try it, before minutes of painting. Raises StorageProblem."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageProblem(
+            f"Easel cannot write in {str(folder)!r}: {error.strerror}", fix="choose another folder with -o or --data"
+        ) from error
+
+
 def follow(work: Iterator[events.Event], *, quiet: bool) -> Iterator[events.PictureSaved]:
     """Draws the progress bar on stderr and passes finished pictures on. Raises the EaselError a job failed with."""
     console = Console(file=sys.stderr, quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden) as bar:
         task = bar.add_task("Starting", total=None, note="")
         for event in work:
             match event:
@@ -133,16 +145,14 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
         models=models.folders, outputs=around.folders.data.outputs, device=around.device,
         targets=None if files is None else tuple(files),
     )  # fmt: skip
-    work = setup().perform(Work(request), StopSignal())
-    made = [_made(saved, around) for saved in follow(work, quiet=around.as_json)]
+    check_writable(files[0].parent if files else setup.outputs)
+    made = []
+    for saved in follow(setup().perform(Work(request), StopSignal()), quiet=around.as_json):
+        file = setup.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
+        made.append({"file": str(file), "seed": saved.seed, "seconds": round(saved.seconds, 3)})
+        if not around.as_json:
+            sys.stdout.write(f"{file}\n")
+            sys.stdout.flush()
     if around.as_json:
-        pictures = [{"file": str(m.file), "seed": m.seed, "seconds": round(m.seconds, 3)} for m in made]
-        facts = {"request": request.model_dump(mode="json"), "pictures": pictures}
-        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
-    else:
-        sys.stdout.writelines(f"{m.file}\n" for m in made)
-
-
-def _made(saved: events.PictureSaved, around: Surroundings) -> Made:
-    file = around.folders.data.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
-    return Made(file, saved.seed, saved.seconds)
+        told = {"request": request.model_dump(mode="json"), "pictures": made}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")

@@ -53,9 +53,13 @@ class Pick:
 
 
 def pick(name_or_path: str, folders: Folders) -> Pick:
-    """The model meant; a path is looked at where it lies. Raises UnknownName with the nearest."""
-    path = Path(name_or_path).absolute()
-    places = (*folders.with_models(), *([path] if path.is_dir() else []))
+    """The model meant: one of the library by its name, else a folder by its path. Raises UnknownName."""
+    places = tuple(folders.with_models())
+    library = ModelLibrary(places)
+    path = Path(name_or_path)
+    if any(info.name == name_or_path for info in library.list()) or not path.is_dir():
+        return Pick(library.find(name_or_path), library, places)
+    places = (*places, path.absolute())
     library = ModelLibrary(places)
     here = (info for info in library.list() if Path(info.path) == path.resolve())
     return Pick(next(here, None) or library.find(name_or_path), library, places)

@@ -1,6 +1,7 @@
 """Options that every command shares, and the services they describe."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,8 +25,17 @@ ModelsOption = Annotated[
     list[Path] | None,
     typer.Option("--models", help="A models folder of yours; may be repeated."),
 ]
+
+
+def _device(text: str) -> str:
+    """Whether there is such a device is seen where torch is; a word that is none can be refused at once."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", text):
+        raise InvalidRequest(f"There is no device {text!r}", fix="use auto, cpu, cuda, cuda:N or mps", field="device")
+    return text
+
+
 DeviceOption = Annotated[
-    str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps: where pictures are computed.")
+    str, typer.Option("--device", callback=_device, help="auto, cpu, cuda, cuda:N or mps: where pictures are computed.")
 ]
 
 

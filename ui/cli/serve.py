@@ -1,11 +1,14 @@
 """What `serve` checks before the studio may start: the port, and who may reach it."""
 
+import errno
 import ipaddress
 import secrets
 import socket
 from dataclasses import dataclass
 
 from pipelines.core.error import EaselError
+
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,16 @@ class Address:
         return taken
 
     def _problem(self, error: OSError) -> EaselError:
-        if isinstance(error, socket.gaierror) or error.errno == 99:  # EADDRNOTAVAIL
-            problem, fix = f"This machine has no address {self.host!r}", "use --host 127.0.0.1 or 0.0.0.0"
-        elif isinstance(error, PermissionError):
-            problem, fix = f"Port {self.port} needs rights this user lacks", "choose one above 1023 with --port"
-        else:
-            problem, fix = f"Port {self.port} is in use", f"stop what uses it, or start with --port {self.port + 1}"
+        other = self.port + 1 if self.port < MAX_PORT else self.port - 1
+        match error:
+            case socket.gaierror() | OSError(errno=errno.EADDRNOTAVAIL):
+                problem, fix = f"This machine has no address {self.host!r}", "use --host 127.0.0.1 or 0.0.0.0"
+            case PermissionError():
+                problem, fix = f"Port {self.port} needs rights this user lacks", "choose one above 1023 with --port"
+            case OSError(errno=errno.EADDRINUSE):
+                problem, fix = f"Port {self.port} is in use", f"stop what uses it, or start with --port {other}"
+            case _:
+                problem, fix = f"Easel cannot listen on {self.host}:{self.port}", "choose another --host or --port"
         return EaselError(problem, fix=fix, detail=str(error))
 
 

@@ -3,17 +3,24 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
 from pipelines.storage.images import ImageRow, ImageStore
+
+MAX_ID = 2**63 - 1
+"""The largest number SQLite takes."""
+ImageId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
 
 
 def describe(row: ImageRow) -> dict[str, Any]:
     """What the page and REST clients know of a picture."""
-    facts = row.model_dump(mode="json")
-    return facts | {"url": f"/api/images/{row.id}", "thumb": f"/api/images/{row.id}/thumb"}
+    # Ids begin again in every new database, and browsers keep pictures for long: the time tells two apart.
+    version = f"{row.created.timestamp():.3f}"
+    url, thumb = f"/api/images/{row.id}?v={version}", f"/api/images/{row.id}/thumb?v={version}"
+    return {**row.model_dump(mode="json"), "url": url, "thumb": thumb}
 
 
 def routes(images: ImageStore) -> APIRouter:
@@ -22,23 +29,23 @@ def routes(images: ImageStore) -> APIRouter:
 
     @router.get("")
     def recent(
-        limit: Annotated[int, Query(ge=1, le=200)] = 60, before: Annotated[int | None, Query(ge=1)] = None
+        limit: Annotated[int, Query(ge=1, le=200)] = 60, before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None
     ) -> dict[str, list[dict[str, Any]]]:
         """Newest first; `before` an id continues a listing."""
         return {"images": [describe(row) for row in images.recent(limit, before)]}
 
     @router.get("/{image}")
-    def picture(image: int) -> FileResponse:
+    def picture(image: ImageId) -> FileResponse:
         path = images.path_of(image)
         return FileResponse(path, media_type="image/png", filename=path.name, content_disposition_type="inline",
                             headers=HEADERS)  # fmt: skip
 
     @router.get("/{image}/facts")
-    def facts(image: int) -> dict[str, Any]:
+    def facts(image: ImageId) -> dict[str, Any]:
         return describe(images.get(image))
 
     @router.get("/{image}/thumb")
-    def thumbnail(image: int) -> Response:
+    def thumbnail(image: ImageId) -> Response:
         return Response(images.thumbnail(image), media_type="image/webp", headers=HEADERS)
 
     return router

@@ -4,11 +4,12 @@
 - A studio that listens beyond this machine wants its access token (`AccessToken`).
 """
 
+import re
 import secrets
-from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -29,7 +30,12 @@ def is_foreign(origin: str | None, host: str) -> bool:
     Programs that are no browsers send no Origin and are no cross-site danger; `null` (sandboxed frames, files) is
     foreign.
     """
-    return origin is not None and urlsplit(origin).netloc != host
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != host
+    except ValueError:  # no address at all
+        return True
 
 
 async def refuse(status: int, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,6 +44,24 @@ async def refuse(status: int, problem: Problem, scope: Scope, receive: Receive, 
         await send({"type": "websocket.close", "code": 1008, "reason": problem.problem})
     else:
         await problem_response(status, problem)(scope, receive, send)
+
+
+class KnownHost:
+    """Refuses host names that are not ours: a foreign name that points at this machine is DNS rebinding."""
+
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
+        self.app, self.hosts = app, frozenset(host.casefold() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or self._is_known(Headers(scope=scope).get("host", "")):
+            await self.app(scope, receive, send)
+            return
+        problem = Problem(problem="This address is not the studio's", fix="open the address it printed when it started")
+        await refuse(400, problem, scope, receive, send)
+
+    def _is_known(self, host: str) -> bool:
+        name = re.sub(r":[0-9]*$", "", host)  # an IPv6 address keeps its own colons, inside brackets
+        return name.casefold() in self.hosts
 
 
 class SameOrigin:
@@ -78,9 +102,9 @@ class AccessToken:
             await refuse(401, problem, scope, receive, send)
 
     def _holds_token(self, headers: Headers) -> bool:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        return self._equals(cookie.value if cookie else "") or self._equals(bearer)
+        return self._equals(cookie) or self._equals(bearer)
 
     def _equals(self, given: str) -> bool:
         return secrets.compare_digest(given.encode(), self.token.encode())

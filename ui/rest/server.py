@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipelines.core.error import (
     Conflict,
     EaselError,
     InvalidRequest,
     ModelUnusable,
+    Problem,
     StorageProblem,
     UnknownName,
     WorkerLost,
@@ -20,7 +22,7 @@ from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.images import ImageStore
 from ui.rest import images, jobs, models
-from ui.rest.security import AccessToken, SameOrigin, problem_response
+from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
     UnknownName: 404,
@@ -54,8 +56,11 @@ class Doors:
 
 def build(services: RestServices, doors: Doors) -> FastAPI:
     """The application with its REST routes."""
-    app = FastAPI(title="Easel", docs_url="/api/docs", redoc_url=None, openapi_url="/api/openapi.json")
+    # No docs page: FastAPI's loads its scripts from other hosts.
+    app = FastAPI(title="Easel", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.add_exception_handler(EaselError, _answer)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
     app.include_router(jobs.routes(services.queue))
     app.include_router(images.routes(services.images))
     app.include_router(models.routes(services.models))
@@ -64,12 +69,16 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    def no_such_route(rest: str) -> None:
+        raise UnknownName(f"There is no address /api/{rest} for this method", fix="see /api/openapi.json")
+
     app.add_middleware(CORSMiddleware, allow_origins=[])  # with one in place, Gradio adds none of its own
     app.add_middleware(SameOrigin)
     if doors.token:
         app.add_middleware(AccessToken, token=doors.token)
     else:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(doors.hosts))
+        app.add_middleware(KnownHost, hosts=doors.hosts)
     return app
 
 
@@ -77,3 +86,17 @@ async def _answer(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EaselError)
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
     return problem_response(status, error.as_problem)
+
+
+async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
+    """What FastAPI itself refuses (broken JSON, a parameter out of range) in the one envelope."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+    return problem_response(422, Problem(problem=f"{where}: {first['msg']}", fix="correct it", field=where))
+
+
+async def _answer_http(_: Request, error: Exception) -> JSONResponse:
+    """What the framework refuses: a body that is no text, a method that a route does not know."""
+    assert isinstance(error, HTTPException)
+    return problem_response(error.status_code, Problem(problem=str(error.detail), fix="see /api/openapi.json"))
