@@ -26,6 +26,8 @@ def refusal(values: dict[str, Any]) -> Problem:
         ({"steps": 20.5}, ["Use 20", "Use 21"]),
         ({"cfg": -1}, ["Use 0"]),
         ({"seed": -1}, ["Use 0"]),
+        ({"seed": 5_000_000_000}, ["Use 4294967295"]),
+        ({"cfg": 1000.5}, ["Use 30"]),
         ({"sampler": "ddim", "schedule": "karras"}, ["Use Automatic", "Use Normal", "Use SGM Uniform"]),
         ({"steps": "twenty"}, []),
         ({"prompt": "x" * 30_000}, []),

@@ -34,7 +34,7 @@ def fixes(problem: Problem, values: Mapping[str, Any], words: Words, *, retry: b
         )
     if field in GenerateRequest.model_fields and isinstance(number := values.get(field), int | float):
         return tuple(
-            Fix(text=words("fix.use", value=f"{near:g}"), values={field: _whole(near)})
+            Fix(text=words("fix.use", value=str(_whole(near))), values={field: _whole(near)})
             for near in limits(GenerateRequest, field).nearest(number)
             if near != number
         )
