@@ -141,6 +141,43 @@ def test_older_pictures_come_in_while_one_scrolls_back(easel: Easel, studio: Stu
     assert len(shown) == len(set(shown))
 
 
+LATE_ANSWER = """async rows => {
+    const real = window.fetch, answers = [];
+    window.fetch = () => new Promise(answer => answers.push(images => answer(Response.json({ images }))));
+    const asked = [Easel.pictures.refresh(), Easel.pictures.refresh()];
+    answers[1](rows);
+    await asked[1];
+    answers[0](rows.slice(1));
+    await asked[0];
+    window.fetch = real;
+    return Easel.pictures.list.map(picture => picture.id);
+}"""
+
+
+def test_an_older_answer_that_comes_late_moves_no_picture(easel: Easel, studio: Studio) -> None:
+    easel.fill(prompt="a hill", steps=1)
+    easel.set_count(2)
+    easel.paint()
+    rows = studio.get("api/images?limit=40")["images"]
+    shown = easel.page.evaluate(LATE_ANSWER, rows)
+    assert shown == sorted(set(shown), reverse=True)
+    assert rows[0]["id"] == shown[0]
+
+
+def test_a_picture_that_says_nothing_of_its_settings_is_shown_as_it_is(easel: Easel, studio: Studio) -> None:
+    easel.fill(prompt="a hill", steps=1)
+    easel.paint()
+    rows = studio.get("api/images?limit=3")["images"]
+    rows[0] |= {"request": None, "infotext": "", "seconds": 0}
+    easel.page.route("**/api/images?limit=40", lambda route: route.fulfill(json={"images": rows}))
+    easel.reload()
+    easel.wait_for("done")
+    expect(easel.thumbs.first).to_have_attribute("aria-label", f"Untitled, seed {rows[0]['seed']}")
+    expect(easel.page.locator(".details dt")).to_have_text(["Seed", "Size", "File"])
+    expect(easel.page.get_by_role("toolbar").get_by_role("button", name="Reuse settings")).to_be_disabled()
+    assert "undefined" not in easel.page.locator("#stage").inner_html()
+
+
 def test_the_details_are_copied_as_the_text_other_programs_read(easel: Easel) -> None:
     easel.fill(prompt="a hill", steps=2, seed=5)
     easel.paint()

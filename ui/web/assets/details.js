@@ -16,7 +16,7 @@ Easel.details = (() => {
       ['field.clip_skip', asked.clip_skip],
       ['field.precision', asked.precision],
       ['field.batch_size', asked.batch_size],
-      ['picture.time', say('picture.seconds', { n: Number(picture.seconds ?? 0).toFixed(1) })],
+      ['picture.time', picture.seconds ? say('picture.seconds', { n: picture.seconds.toFixed(1) }) : null],
       ['picture.file', picture.file.split('/').at(-1)],
     ].filter(([, value]) => value !== '' && value !== null && value !== undefined);
   };

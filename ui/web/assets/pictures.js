@@ -5,14 +5,20 @@ Easel.pictures = (() => {
   let list = [],
     complete = false,
     loaded = false,
-    busy = null;
+    busy = null,
+    asked = 0, // answers come in any order: the number of the last one asked for, and of the newest one taken
+    taken = 0;
 
   /** A picture of another program, or of a newer Easel, says nothing of its settings that we could use. */
   const readable = picture => ({
     ...picture,
     known: Boolean(picture.request),
-    request: picture.request ?? { prompt: '' },
+    request: { prompt: '', ...picture.request },
   });
+
+  /** Newest first, each once: answers may come in another order than they were asked for. */
+  const joined = (...lists) =>
+    [...new Map(lists.flat().map(picture => [picture.id, picture])).values()].sort((a, b) => b.id - a.id);
 
   /** A page of the list; nothing while the studio does not answer, which the foot of the column says. */
   async function fetchPage(query) {
@@ -26,12 +32,15 @@ Easel.pictures = (() => {
 
   /** Brings in what is new. */
   async function refresh() {
+    const turn = ++asked;
     const fresh = await fetchPage('');
     if (!fresh) return;
     const known = new Set(fresh.map(picture => picture.id));
     const overlap = list.some(picture => known.has(picture.id));
+    if (!overlap && turn < taken) return; // an older answer, from before the pictures that are here
+    taken = Math.max(taken, turn);
     if (!overlap) complete = fresh.length < PAGE; // nothing known, or a gap: start over
-    list = overlap ? [...fresh, ...list.filter(picture => !known.has(picture.id))] : fresh;
+    list = overlap ? joined(list, fresh) : joined(fresh);
     loaded = true;
     changed.tell(list);
   }
@@ -43,7 +52,7 @@ Easel.pictures = (() => {
       .then(page => {
         if (!page) return;
         complete = page.length < PAGE;
-        list = [...list, ...page.filter(picture => !find(picture.id))];
+        list = joined(list, page);
         changed.tell(list);
       })
       .finally(() => {

@@ -48,7 +48,9 @@ Easel.strip = ({ onChoose, onLive }) => {
         ),
       );
     }
-    return thumbs.get(picture.id);
+    const button = thumbs.get(picture.id);
+    patch.attribute(button.firstChild, 'src', picture.thumb); // another database gives the same ids to other pictures
+    return button;
   }
 
   /** Only what is new or gone is touched, so that a long strip costs nothing while pictures are painted. */
