@@ -1,4 +1,4 @@
-"""The page's socket: what a page hears, also one that was just reloaded, and what it may say."""
+"""The page's socket: what a page hears, also one that was just reloaded, and that it never stays open but mute."""
 
 import json
 from collections.abc import Callable
@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient, WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
 
 from pipelines.core.event import PictureSaved, Preview, Progress
 from tests.jobs.studio import Studio, request
 from tests.rest.conftest import application, client, inside  # noqa: F401, the same studio
+from ui.web import live
 from ui.web.live import Feed
 
 
@@ -61,16 +63,51 @@ def test_a_reloaded_page_finds_the_running_job_and_its_preview(client: TestClien
 
 
 @pytest.mark.parametrize("mode", ["now", "after_picture"])
-def test_the_stop_buttons_end_the_job(client: TestClient, inside: Studio, mode: str) -> None:  # noqa: F811
+def test_a_stop_is_heard_and_what_the_page_says_is_ignored(
+    client: TestClient,  # noqa: F811
+    inside: Studio,  # noqa: F811
+    mode: str,
+) -> None:
     with client.websocket_connect("ws://127.0.0.1:7860/ws") as socket:
         job = inside.queue.submit(request(steps=30, count=50)).id
         hear(socket, is_running)
         socket.send_text("not an order")
-        socket.send_text(json.dumps({"stop": "no such job", "mode": "now"}))
-        socket.send_text(json.dumps({"stop": job, "mode": mode}))
+        socket.send_bytes(b"nor this")
+        client.post(f"/api/jobs/{job}/stop", json={"mode": mode}).raise_for_status()
         hear(socket, lambda frame: stage(frame) == "done")
     assert inside.queue.job(job).state == "stopped"
     assert len(inside.queue.job(job).pictures) == (0 if mode == "now" else 1)
+
+
+def test_the_device_is_told_at_turns_and_on_its_pulse_only(client: TestClient, inside: Studio) -> None:  # noqa: F811
+    with client.websocket_connect("ws://127.0.0.1:7860/ws") as socket:
+        inside.queue.submit(request(steps=30))
+        heard = hear(socket, lambda frame: stage(frame) == "done")
+        heard += hear(socket, is_device)
+    assert heard[-1]["view"]["queue"] == 0
+    assert sum(map(is_device, heard)) <= len(heard) / 4
+
+
+def is_device(frame: Any) -> bool:
+    return isinstance(frame, dict) and frame["type"] == "device"
+
+
+def test_a_page_that_cannot_be_told_is_disconnected_so_that_it_comes_back(
+    client: TestClient,  # noqa: F811
+    inside: Studio,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    with client.websocket_connect("ws://127.0.0.1:7860/ws") as socket:
+        hear(socket, is_device)
+        monkeypatch.setattr(live, "show", broken)
+        inside.queue.submit(request())
+        with pytest.raises(WebSocketDisconnect) as closed:
+            for _ in range(20):
+                socket.receive_text()
+    assert closed.value.code == live.SERVER_ERROR
 
 
 async def _feed_of(*events: Any) -> list[Any]:

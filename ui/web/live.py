@@ -1,4 +1,4 @@
-"""The page's own WebSocket: every job's events, live previews, the memory gauge; and the stop buttons back.
+"""The page's own WebSocket: every job's events, live previews, the memory gauge. The page only listens.
 
 Text frames are JSON (`view`, `device`); a preview is one binary frame: 4 bytes big-endian header length, a JSON header
 (`job`, `picture`, `step`), then the JPEG. A slow page loses old previews and progress, never a picture or an end.
@@ -7,33 +7,28 @@ Text frames are JSON (`view`, `device`); a preview is one binary frame: 4 bytes 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
+from time import monotonic
+from typing import get_args
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.core.error import EaselError
-from pipelines.core.event import Event, Preview, Progress
-from pipelines.core.stop import StopMode
-from pipelines.jobs.queue import JobQueue
+from pipelines.core.event import End, Event, Loading, Preview, Progress, Queued, Restarted
+from pipelines.jobs.queue import JobQueue, JobView
 from ui.web.show import show, show_device
 from ui.web.words import Words
 
 log = logging.getLogger(__name__)
 
 GAUGE_SECONDS = 2.0
-"""How often an idle page hears of the device; it also keeps the connection from falling asleep."""
+"""How often a page hears of the device; it also keeps the connection from falling asleep."""
 
+SERVER_ERROR = 1011
 
-class StopFrame(BaseModel):
-    """What the page may say: end this job."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    stop: str
-    mode: StopMode
+TURNS = (Queued, Loading, Restarted, *get_args(End))
+"""Events that change the queue or the memory: the page hears of the device at once."""
 
 
 class Feed:
@@ -90,28 +85,49 @@ def routes(queue: JobQueue, words: Words) -> APIRouter:
     async def live(socket: WebSocket) -> None:
         await socket.accept()
         async with feed(queue) as events:
-            sending = asyncio.create_task(_send(socket, queue, events, words))
-            try:
-                await _obey(socket, queue)
-            finally:
-                sending.cancel()
+            await _converse(socket, _send(socket, queue, events, words))
 
     return router
 
 
+async def _converse(socket: WebSocket, send: Coroutine[None, None, None]) -> None:
+    """Sends until the page leaves. A failure closes the connection: the page comes back, instead of waiting mutely."""
+    try:
+        async with asyncio.TaskGroup() as both:
+            sending = both.create_task(send)
+            await _until_it_leaves(socket)
+            sending.cancel()
+    except* WebSocketDisconnect:
+        pass
+    except* Exception as failed:
+        log.error("The page could not be told what happens; it will connect again", exc_info=failed)
+        await socket.close(SERVER_ERROR)
+
+
+async def _until_it_leaves(socket: WebSocket) -> None:
+    """What the page says is not for us: its orders are HTTP requests, which are answered."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
 async def _send(socket: WebSocket, queue: JobQueue, events: Feed, words: Words) -> None:
     await _send_present(socket, queue, words)
-    try:
-        while True:
-            for job, event in await events.take(GAUGE_SECONDS):
-                if isinstance(event, Preview):
-                    await socket.send_bytes(preview_frame(job, event))
-                else:
-                    view = show(queue.job(job), event, words)
-                    await socket.send_text(json.dumps({"type": "view", "job": job, "view": view.model_dump()}))
+    pulse = monotonic() + GAUGE_SECONDS
+    while True:
+        taken = await events.take(max(0.0, pulse - monotonic()))
+        for job, event in taken:
+            await _send_event(socket, queue.job(job), event, words)
+        if monotonic() >= pulse or any(isinstance(event, TURNS) for _, event in taken):
             await _send_device(socket, queue, words)
-    except WebSocketDisconnect:
-        return
+            pulse = monotonic() + GAUGE_SECONDS
+
+
+async def _send_event(socket: WebSocket, job: JobView, event: Event, words: Words) -> None:
+    if isinstance(event, Preview):
+        await socket.send_bytes(preview_frame(job.id, event))
+    else:
+        view = show(job, event, words)
+        await socket.send_text(json.dumps({"type": "view", "job": job.id, "view": view.model_dump()}))
 
 
 async def _send_present(socket: WebSocket, queue: JobQueue, words: Words) -> None:
@@ -128,18 +144,6 @@ async def _send_present(socket: WebSocket, queue: JobQueue, words: Words) -> Non
 async def _send_device(socket: WebSocket, queue: JobQueue, words: Words) -> None:
     view = show_device(queue.device, len(queue.active()), words)
     await socket.send_text(json.dumps({"type": "device", "view": view.model_dump()}))
-
-
-async def _obey(socket: WebSocket, queue: JobQueue) -> None:
-    """Stop buttons, until the page leaves."""
-    async for text in socket.iter_text():
-        try:
-            order = StopFrame.model_validate_json(text)
-            await asyncio.to_thread(queue.stop, order.stop, order.mode)
-        except ValidationError:
-            log.warning("The page sent an order that is not ours: %.200s", text)
-        except EaselError as error:
-            log.info("Nothing to stop: %s", error)  # the job ended while the button was pressed
 
 
 def preview_frame(job: str, preview: Preview) -> bytes:

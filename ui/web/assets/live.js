@@ -98,8 +98,20 @@ Easel.live = (() => {
     fixes: [{ text: Easel.say('fix.again'), values: { ...ended.request, fresh_seed: false } }],
   });
 
-  function stop(job, mode) {
-    if (connected) socket.send(JSON.stringify({ stop: job, mode }));
+  /** Whether the studio took the order. */
+  async function stop(job, mode) {
+    try {
+      await Easel.ask(`api/jobs/${encodeURIComponent(job)}/stop`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ mode }),
+        signal: AbortSignal.timeout(LONGEST_WAIT),
+      });
+      return true;
+    } catch (error) {
+      console.warn('The job could not be stopped', error);
+      return false;
+    }
   }
 
   /** The job at work, or the next one. */

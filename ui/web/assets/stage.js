@@ -23,7 +23,7 @@ const acts = {
   },
   onStop: mode => {
     const job = Easel.live.present();
-    if (job) Easel.live.stop(job.job, mode);
+    return job ? Easel.live.stop(job.job, mode) : false;
   },
   onReuse: () => {
     const picture = present();
@@ -137,6 +137,7 @@ function step(by) {
 function onAnswer() {
   const answer = props.value;
   if (!answer) return;
+  if (answer.field && !answer.view && problem?.problem?.field !== answer.field) return;
   problem = answer.view ?? null;
   Easel.form.blame(problem?.problem?.field ?? null);
   if (answer.job) {

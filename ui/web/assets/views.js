@@ -80,18 +80,24 @@ Easel.views = (() => {
     let quarter = '';
     let job = '';
 
-    function stop(mode) {
+    async function stop(mode) {
+      const asked = job;
       after.disabled = true;
       if (mode === 'now') now.disabled = true;
       else patch.text(after, say('stage.stopping_after'));
-      onStop(mode);
+      const isTaken = await onStop(mode);
+      if (!isTaken && job === asked) offerStop();
+    }
+
+    function offerStop() {
+      after.disabled = now.disabled = false;
+      patch.text(after, say('stage.stop_after'));
     }
 
     function update({ view, preview, backdrop }) {
       if (job !== view.job) {
         job = view.job;
-        after.disabled = now.disabled = false;
-        patch.text(after, say('stage.stop_after'));
+        offerStop();
       }
       const source = preview ?? backdrop;
       figure.hidden = !source;
