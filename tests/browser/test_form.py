@@ -1,9 +1,12 @@
 """The settings column: nothing typed is lost, what is wrong is shown, and every setting comes back."""
 
 import re
+import shutil
 
 from playwright.sync_api import expect
 
+from pipelines.core.presets import STARTER_MODELS
+from tests.browser.conftest import Studio
 from tests.browser.easel import Easel
 
 
@@ -120,6 +123,8 @@ def test_presets_fill_the_form_and_own_ones_are_kept_replaced_and_deleted(easel:
     easel.page.get_by_role("button", name="Replace").click()
     expect(picker.locator("option:checked")).to_have_text("Mine")
     easel.page.get_by_role("button", name="Delete this preset").click()
+    easel.page.evaluate("Easel.form.fill({ steps: 25 })")  # another setting meanwhile: the question stays about Mine
+    expect(easel.field("steps")).to_have_value("25")
     easel.page.get_by_role("button", name="Delete", exact=True).click()
     expect(picker.locator("option", has_text="Mine")).to_have_count(0)
 
@@ -134,3 +139,27 @@ def test_reuse_settings_brings_every_field_back_with_that_pictures_seed(easel: E
     easel.page.get_by_role("toolbar", name="Picture").get_by_role("button", name="Reuse settings").click()
     easel.page.wait_for_function("Easel.form.values.prompt === 'two towers'")
     assert easel.values() == asked | {"seed": 901, "fresh_seed": False}  # the newest picture is the second
+
+
+def test_a_model_put_there_later_is_offered_and_one_that_cannot_be_used_says_why(easel: Easel, studio: Studio) -> None:
+    good, spoiled = (studio.data / "models" / name for name in ("late", "spoiled"))
+    try:
+        shutil.copytree(STARTER_MODELS / "flat", good)
+        shutil.copytree(STARTER_MODELS / "flat", spoiled)
+        (spoiled / "vae" / "config.json").unlink()
+        easel.reload()
+        model = easel.page.locator("#field-model input")
+        model.click()
+        easel.page.get_by_role("option", name="spoiled · cannot be used").click()
+        expect(easel.problem).to_contain_text("vae/config.json")
+        assert easel.at_fault() == ["model"]
+        model.click()
+        easel.page.get_by_role("option", name="late").click()
+        expect(easel.problem).to_have_count(0)
+        assert easel.at_fault() == []
+        easel.fill(prompt="a hill", steps=1)
+        easel.paint()
+        assert studio.get("api/images?limit=1")["images"][0]["request"]["model"] == "late"
+    finally:
+        shutil.rmtree(good, ignore_errors=True)
+        shutil.rmtree(spoiled, ignore_errors=True)

@@ -1,15 +1,21 @@
 """What the form offers, and what a press of Generate answers."""
 
-from typing import Any
+from pathlib import Path
+from shutil import copytree
+from typing import Any, cast
 
 import pytest
 
 from pipelines.core.error import StorageProblem
+from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest, read_request
 from pipelines.core.samplers import SAMPLERS
+from pipelines.jobs.queue import JobQueue
+from pipelines.models.scan import ModelLibrary
+from pipelines.storage.presets import PresetStore
 from tests.web.conftest import NotedQueue
 from ui.web import offers
-from ui.web.answers import NOT_IN_PRESETS, PresetOrder, obey_preset_order, submit
+from ui.web.answers import NOT_IN_PRESETS, PresetOrder, choose_model, obey_preset_order, submit
 from ui.web.fields import limits
 from ui.web.services import WebServices
 from ui.web.sizes import RATIOS, sizes
@@ -47,10 +53,10 @@ def test_a_sampler_offers_only_schedules_it_can_follow(sampler: Any) -> None:
         assert offered["value"] == (before if before in sampler.schedules else "automatic")
 
 
-def test_the_starter_model_is_offered_first_with_its_sizes(services: WebServices) -> None:
+def test_the_starter_model_is_offered_first_with_its_sizes(services: WebServices, words: Words) -> None:
     first = offers.first_model(services)
     assert first is not None and first.starter
-    assert offers.model_choices(services)[0][1] == first.name
+    assert offers.model_choices(services, words)[0][1] == first.name
     assert offers.first_size(services) == (first.native_size, first.native_size)
     assert offers.model_sizes(services)[first.name][0]["width"] == first.native_size
 
@@ -82,6 +88,26 @@ def test_a_queue_that_cannot_take_a_job_is_answered_too(services: WebServices, q
     assert answer.view is not None and answer.view.line == "make room"
 
 
+def test_a_model_that_cannot_be_used_is_offered_and_says_why(queue: NotedQueue, words: Words, tmp_path: Path) -> None:
+    services = WebServices(cast(JobQueue, queue), ModelLibrary([tmp_path]), PresetStore(tmp_path / "presets"))
+    assert offers.model_choices(services, words) == []
+    copytree(STARTER_MODELS / "flat", tmp_path / "spoiled")
+    (config := tmp_path / "spoiled" / "vae" / "config.json").rename(tmp_path / "kept.json")
+    chosen = choose_model(services, "spoiled", words)
+    assert offers.model_choices(services, words) == [("spoiled  ·  cannot be used", "spoiled")]
+    assert offers.first_model(services) is None
+    for answer in (chosen, submit(services, {"model": "spoiled"}, words, fresh_seed=False)):
+        assert answer.view is not None and answer.view.problem is not None
+        assert "vae/config.json" in answer.view.title
+        assert answer.view.line
+        assert answer.view.problem.field == "model"
+    assert not queue.asked
+    (tmp_path / "kept.json").rename(config)
+    assert choose_model(services, "spoiled", words).view is None
+    assert submit(services, {"model": "spoiled"}, words, fresh_seed=False).job == "j1"
+    assert offers.kept_model(services, None) == offers.kept_model(services, "gone") == "spoiled"
+
+
 def test_presets_keep_how_and_not_what(services: WebServices) -> None:
     order = PresetOrder(act="save", name="mine", version=None)
     assert obey_preset_order(services, order, {"prompt": "a hill", "steps": 9}) is None
@@ -91,7 +117,10 @@ def test_presets_keep_how_and_not_what(services: WebServices) -> None:
     taken = obey_preset_order(services, order, {})
     assert taken is not None and "already" in taken.problem
     assert obey_preset_order(services, order.model_copy(update={"version": own["version"]}), {"steps": 10}) is None
-    assert obey_preset_order(services, PresetOrder(act="delete", name="mine", version=None), {}) is None
+    old = obey_preset_order(services, PresetOrder(act="delete", name="mine", version=own["version"]), {})
+    assert old is not None and "changed meanwhile" in old.problem
+    present = offers.presets(services)[-1]["version"]
+    assert obey_preset_order(services, PresetOrder(act="delete", name="mine", version=present), {}) is None
     assert not any(preset["own"] for preset in offers.presets(services))
     gone = obey_preset_order(services, PresetOrder(act="delete", name="mine", version=None), {})
     assert gone is not None

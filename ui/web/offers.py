@@ -7,6 +7,7 @@ from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web.services import WebServices
 from ui.web.sizes import sizes
+from ui.web.words import Words
 
 
 def first_value(name: str) -> Any:
@@ -31,9 +32,19 @@ def usable(services: WebServices) -> list[ModelInfo]:
     return [model for model in services.models.list() if model.problem is None]
 
 
-def model_choices(services: WebServices) -> list[tuple[str, str]]:
-    """Label and name of every model that can paint."""
-    return [(f"{model.name}  ·  {model.family}", model.name) for model in usable(services)]
+def model_choices(services: WebServices, words: Words) -> list[tuple[str, str]]:
+    """Label and name of every model; those that cannot paint are last and say so, and why once they are chosen."""
+    models = sorted(services.models.list(), key=lambda model: model.problem is not None)
+    says = {model.name: words("model.unusable") if model.problem else model.family for model in models}
+    return [(f"{name}  ·  {said}", name) for name, said in says.items()]
+
+
+def kept_model(services: WebServices, name: str | None) -> str | None:
+    """The model of that name if it can still paint, else the first that can."""
+    if any(model.name == name for model in usable(services)):
+        return name
+    first = first_model(services)
+    return first.name if first else None
 
 
 def model_sizes(services: WebServices) -> dict[str, list[dict[str, Any]]]:

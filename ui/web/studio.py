@@ -68,11 +68,11 @@ def header(services: WebServices, words: Words) -> Component:
 
 
 def model_picker(services: WebServices, words: Words) -> Choice:
-    """Models by name and family."""
+    """Models by name and family; those that cannot be used say so."""
     first = offers.first_model(services)
     return Choice(
-        offers.model_choices(services), value=first and first.name, label=words("field.model"), container=False,
-        interactive=True, elem_id="field-model",
+        offers.model_choices(services, words), value=first and first.name, label=words("field.model"), bare=True,
+        elem_id="field-model",
     )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ Easel.form = (() => {
     if (node) input(node)?.removeAttribute('aria-invalid');
   }
 
-  const input = node => node.querySelector('textarea, input:not([type="range"])');
+  const input = node => node.querySelector('textarea, select, input:not([type="range"])');
 
   return {
     changed,

@@ -13,9 +13,10 @@ const nameBox = make('input', {
   'aria-label': say('preset.name'),
   placeholder: say('preset.name'),
   onkeydown: typed,
-  oninput: () => patch.text(saveButton, say(named() ? 'preset.replace' : 'preset.save')),
+  oninput: offerSave,
 });
 const saveButton = textButton('preset.save', save);
+let asked = null; // the preset the question is about: the fields, and with them the list, may change meanwhile
 const question = make('span', { class: 'grow' });
 const rows = {
   pick: make('div', { class: 'preset-row' }, make('label', { class: 'select' }, picker), keep, drop),
@@ -52,6 +53,11 @@ function textButton(key, onclick) {
   return make('button', { class: 'btn', onclick }, say(key));
 }
 
+function offerSave() {
+  asked = named();
+  patch.text(saveButton, say(asked ? 'preset.replace' : 'preset.save'));
+}
+
 /** The own preset whose name stands in the box: saving replaces it. */
 function named() {
   const name = nameBox.value.trim().toLowerCase();
@@ -67,11 +73,12 @@ function edit(which) {
   for (const [name, row] of Object.entries(rows)) row.hidden = name !== which;
   if (which === 'keep') {
     nameBox.value = '';
-    patch.text(saveButton, say('preset.save'));
+    offerSave();
     nameBox.focus();
   }
   if (which === 'drop') {
-    patch.text(question, say('preset.ask', { name: present()?.name }));
+    asked = present();
+    patch.text(question, say('preset.ask', { name: asked.name }));
     rows.drop.querySelector('button').focus();
   }
   if (which === 'pick' && host.contains(document.activeElement)) picker.focus();
@@ -95,11 +102,11 @@ function save() {
     nameBox.focus();
     return;
   }
-  tell({ act: 'save', name: nameBox.value.trim(), version: named()?.version ?? null });
+  tell({ act: 'save', name: nameBox.value.trim(), version: asked?.version ?? null });
 }
 
 function remove() {
-  tell({ act: 'delete', name: present().name, version: null });
+  tell({ act: 'delete', name: asked.name, version: asked.version });
 }
 
 function tell(order) {

@@ -7,11 +7,12 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 
 from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web import offers, samples
-from ui.web.answers import obey_preset_order, submit
+from ui.web.answers import choose_model, obey_preset_order, submit
 from ui.web.fields import limits
 from ui.web.offers import first_value
 from ui.web.services import WebServices
@@ -143,7 +144,7 @@ def _number(name: str, words: Words, *, value: float | None = None) -> NumberFie
 
 def _choice(name: str, choices: list[tuple[str, str]], words: Words) -> Choice:
     value = str(first_value(name))
-    return Choice(choices, value=value, label=words(f"field.{name}"), interactive=True, elem_id=f"field-{name}")
+    return Choice(choices, value=value, label=words(f"field.{name}"), elem_id=f"field-{name}")
 
 
 def request_fields(tab: GenerateTab, model: Component) -> dict[str, Component]:
@@ -172,10 +173,14 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
         problem = obey_preset_order(services, values[tab.presets], read(values))
         return gr.update(presets=offers.presets(services), problem=problem and problem.model_dump())
 
-    def on_load() -> dict[Component, Any]:
+    def on_model(name: str | None) -> dict[Component, Any]:
+        return {tab.stage: choose_model(services, name, words).model_dump(mode="json")}
+
+    def on_load(name: str | None) -> dict[Component, Any]:
+        services.models.rescan()  # "put a model into the folder and reload this page"
         ready = offers.first_model(services) is not None
         return {
-            model: gr.update(choices=offers.model_choices(services)),
+            model: gr.update(choices=offers.model_choices(services, words), value=offers.kept_model(services, name)),
             tab.shapes: gr.update(sizes=offers.model_sizes(services)),
             tab.presets: gr.update(presets=offers.presets(services)),
             tab.stage: gr.update(ready=ready),
@@ -185,8 +190,9 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
     tab.count.run(on_run, inputs, [tab.stage, tab.seed], **QUIET)
     tab.sampler.change(on_sampler, [tab.sampler, tab.schedule], tab.schedule, **QUIET)
     tab.presets.order(on_preset, {*inputs, tab.presets}, tab.presets, **QUIET)
-    page.load(on_load, None, [model, tab.shapes, tab.presets, tab.stage, tab.count], **QUIET)
-    _wire_form({**fields, "fresh_seed": tab.fresh_seed}, tab, page)
+    model.input(on_model, model, tab.stage, **QUIET)
+    loaded = page.load(on_load, model, [model, tab.shapes, tab.presets, tab.stage, tab.count], **QUIET)
+    _wire_form({**fields, "fresh_seed": tab.fresh_seed}, tab, loaded)
     _wire_sizes(tab, model)
 
 
@@ -199,15 +205,18 @@ def _wire_sizes(tab: GenerateTab, model: Component) -> None:
     gr.on([part.change for part in size], None, size, tab.shapes, js=as_value, **QUIET)
 
 
-def _wire_form(form: dict[str, Component], tab: GenerateTab, page: gr.Blocks) -> None:
-    """The form remembers itself in the browser, and can be filled by the page's scripts."""
+def _wire_form(form: dict[str, Component], tab: GenerateTab, loaded: Dependency) -> None:
+    """The form remembers itself in the browser, and can be filled by the page's scripts.
+
+    It is restored when the page has `loaded` what there is to choose from: a remembered model may be gone.
+    """
     parts = list(form.values())
 
     def script(act: str, *more: object) -> str:
         arguments = ", ".join(json.dumps(value) for value in (list(form), *more))
         return f"(...values) => Easel.form.{act}(values, {arguments})"
 
-    page.load(None, parts, parts, js=script("restore"), **QUIET)
+    loaded.then(None, parts, parts, js=script("restore"), **QUIET)
     gr.on([part.change for part in parts], None, parts, None, js=script("keep"), **QUIET)
     folded = [form[name].change for name in FOLDED]
     first = {name: first_value(name) for name in FOLDED}

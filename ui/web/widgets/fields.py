@@ -1,23 +1,30 @@
-"""Form fields of our own: number, size, seed, count, presets; and Gradio's choice without its own refusal."""
+"""Form fields of our own: choice, number, size, seed, count, presets."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import gradio as gr
-
 from ui.web.answers import PresetOrder
-from ui.web.widgets.panel import Panel, Quiet
+from ui.web.widgets.panel import Panel
 
 MAX_TYPED = 60
 """Characters of a number field."""
+MAX_CHOSEN = 1000
+"""Characters of a choice: a model's name may be a path."""
 
 
-class Choice(gr.Dropdown, metaclass=Quiet):  # type: ignore[misc] # gradio is untyped
-    """A drop-down whose value is judged by the request, which names the fix, and not by a toast of Gradio's."""
+class Choice(Panel):
+    """One of `choices`, label and value each, in the browser's own list.
 
-    is_template = True
+    Whether a value can be used is judged by the request, which names the fix. `bare`: the label is only spoken.
+    """
 
-    def preprocess(self, payload: Any) -> Any:
-        return payload if isinstance(payload, str) else None
+    script: ClassVar[str] = "choice.js"
+
+    def __init__(self, choices: Sequence[tuple[str, str]], value: str | None = None, **props: Any) -> None:
+        super().__init__(value, choices=[list(choice) for choice in choices], **props)
+
+    def accepts(self, payload: Any) -> bool:
+        return isinstance(payload, str) and len(payload) <= MAX_CHOSEN
 
 
 class NumberField(Panel):
