@@ -36,8 +36,16 @@ def live(pipe: Connection, make: MakePerformer, guard: Path | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches us too; the studio decides what it means
     with FileLock(guard) if guard else nullcontext(), suppress(BrokenPipeError, ConnectionResetError):
         if guard:
-            guard.with_suffix(".pid").write_text(str(os.getpid()), encoding="ascii")  # for the error message
+            _leave_pid(guard.with_suffix(".pid"))
         _serve(pipe, _Orders(pipe), make)  # a broken pipe: the studio is gone
+
+
+def _leave_pid(file: Path) -> None:
+    """Say who holds the lock, for the message of a studio that finds it held: a full disk costs only its number."""
+    try:
+        file.write_text(str(os.getpid()), encoding="ascii")
+    except OSError as error:
+        log.warning("The worker's process id was not written down: %s", error)
 
 
 def _serve(pipe: Connection, orders: "_Orders", make: MakePerformer) -> None:

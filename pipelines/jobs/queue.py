@@ -289,7 +289,9 @@ class JobQueue:
             return adopted
         except (StorageProblem, OSError) as error:
             log.warning("Saved pictures could not be listed: %s", error)
-            return []
+        except Exception:  # as in `_run`: a picture that breaks the listing must not keep every job waiting
+            log.exception("Saved pictures could not be listed")
+        return []
 
     def _end(self, job: _Job, end: End) -> None:
         try:

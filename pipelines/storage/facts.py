@@ -19,6 +19,8 @@ from pipelines.core.request import MAX_SEED, GenerateRequest, read_request
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
+BEGINNING, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+"""No picture of ours was made outside of these: beyond them times cannot be told in every zone and on every system."""
 
 
 class Chunk(BaseModel):
@@ -28,7 +30,7 @@ class Chunk(BaseModel):
 
     version: int = 1
     program: str = Field(max_length=100)
-    created: AwareDatetime
+    created: AwareDatetime = Field(ge=BEGINNING, lt=END)
     job: str | None = Field(None, max_length=100)
     index: int = Field(ge=0, le=1_000_000)
     seed: int = Field(ge=0, le=2 * MAX_SEED)
@@ -66,10 +68,10 @@ def read_picture(path: Path) -> PictureFacts:
         is_png = isinstance(image, PngImagePlugin.PngImageFile)
         parameters = image.info.get("parameters") if is_png else _exif_comment(image)
         chunk = _our_chunk(image.info.get("easel")) if is_png else None
-        size, written = image.size, path.stat().st_mtime
+        size, written = image.size, _written(path)
     text = parameters if isinstance(parameters, str) else ""
     if chunk is None:
-        return PictureFacts(*size, created=datetime.fromtimestamp(written, UTC), request=None, infotext=text)
+        return PictureFacts(*size, created=written, request=None, infotext=text)
     return PictureFacts(
         *size, created=chunk.created.astimezone(UTC), request=request_or_none(chunk.request), index=chunk.index,
         seed=chunk.seed, job=chunk.job, seconds=chunk.seconds, program=chunk.program, infotext=text,
@@ -93,6 +95,12 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         raise StorageProblem(
             f"{path.name} is damaged or no picture", fix="use a PNG, JPEG or WebP file", detail=str(error)
         ) from error
+
+
+def _written(path: Path) -> datetime:
+    """The file's own time; it, too, can be set to anything."""
+    seconds = min(max(path.stat().st_mtime, BEGINNING.timestamp()), END.timestamp())
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _our_chunk(text: object) -> Chunk | None:

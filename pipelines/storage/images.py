@@ -90,7 +90,11 @@ class ImageStore:
             if file in known:
                 continue
             try:
+                file.encode()
                 facts = read_picture(self._inside(file))
+            except UnicodeEncodeError:  # a name the file system keeps but nobody can write down
+                log.warning("Not listed: the name %a is not text", file)
+                continue
             except EaselError as error:
                 log.warning("Not listed: %s", error)
                 continue
@@ -134,8 +138,11 @@ class ImageStore:
         if kept is not None:
             return bytes(kept)
         made = _thumbnail(self.path_of(image))
-        with self._database.transaction() as db:
-            db.execute(insert(THUMBNAIL).on_conflict_do_nothing(), {"picture": image, "webp": made})
+        try:
+            with self._database.transaction() as db:
+                db.execute(insert(THUMBNAIL).on_conflict_do_nothing(), {"picture": image, "webp": made})
+        except StorageProblem as error:  # it can be made again whenever it is asked for
+            log.warning("The thumbnail of picture %d is not kept: %s", image, error)
         return made
 
     def _inside(self, file: str) -> Path:

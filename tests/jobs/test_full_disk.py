@@ -42,6 +42,13 @@ def test_a_database_without_room_refuses_new_jobs_and_loses_no_picture(data: Pat
         assert len(list(later.folder.outputs.rglob("*.png"))) == 5
 
 
+def test_a_worker_that_cannot_leave_its_number_works_all_the_same(data: Path) -> None:
+    (data / ".worker.pid").mkdir(parents=True)
+    with studio(data) as made:
+        (ended,) = made.ended(made.queue.submit(request("a hill")))
+        assert (ended.state, ended.attempt) == ("finished", 1)
+
+
 def test_an_outputs_folder_that_goes_away_is_made_again(data: Path) -> None:
     with studio(data) as made:
         made.folder.outputs.rename(data / "moved")

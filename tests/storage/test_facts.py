@@ -1,8 +1,9 @@
+import json
 import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pipelines.core.error import StorageProblem
 from pipelines.storage.facts import read_picture
@@ -16,6 +17,16 @@ def test_the_text_of_an_a1111_jpeg_or_webp_is_read(tmp_path: Path, suffix: str) 
     path = tmp_path / f"a.{suffix}"
     picture().save(path, exif=exif)
     assert read_picture(path).infotext == "a hill 日本\nSteps: 20"
+
+
+@pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-12:00"])
+def test_a_time_that_no_clock_can_show_is_not_ours(tmp_path: Path, created: str) -> None:
+    path = tmp_path / "a.png"
+    chunk = {"program": "Easel", "created": created, "index": 0, "seed": 0, "seconds": 0, "request": {}}
+    text = PngImagePlugin.PngInfo()
+    text.add_text("easel", json.dumps(chunk))
+    picture().save(path, pnginfo=text)
+    assert read_picture(path).program is None
 
 
 @pytest.mark.parametrize("content", [b"", b"%!PS-Adobe", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"GIF89a"])

@@ -1,5 +1,8 @@
+import json
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,15 @@ def test_the_thumbnail_fits_256_pixels_and_stays_when_the_file_goes(files: Pictu
         assert (small.format, small.size) == ("WEBP", (256, 128))
 
 
+def test_a_thumbnail_that_cannot_be_kept_is_shown_all_the_same(
+    files: PictureFiles, store: ImageStore, database: Database
+) -> None:
+    row = store.add(files.save(picture(size=(640, 320)), REQUEST, index=0))
+    with database.transaction() as db:
+        db.exec_driver_sql("CREATE TRIGGER full BEFORE INSERT ON thumbnail BEGIN SELECT RAISE(ABORT, 'full'); END")
+    assert store.thumbnail(row.id)[8:12] == b"WEBP"
+
+
 def test_a_picture_deleted_by_hand_is_shown_as_missing(files: PictureFiles, store: ImageStore) -> None:
     saved = files.save(picture(), REQUEST, index=0)
     row = store.add(saved)
@@ -81,6 +93,14 @@ def full_outputs(files: PictureFiles, outputs: Path) -> Iterator[list[SavedPictu
     text = PngImagePlugin.PngInfo()
     text.add_text("easel", '{"version": 1, "index": 1e999}')
     picture().save(outputs / "lies.png", pnginfo=text)
+    for number, year in enumerate(("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.9999999-12:00")):
+        with Image.open(saved[0].path) as image:
+            chunk = json.loads(image.info["easel"]) | {"created": year}
+            text = PngImagePlugin.PngInfo()
+            text.add_text("easel", json.dumps(chunk))
+            image.save(outputs / f"timeless {number}.png", pnginfo=text)
+    with suppress(OSError):  # not every file system keeps such a name
+        (outputs / os.fsdecode(b"no text \xff.png")).hardlink_to(saved[0].path)
     (outputs / "damaged.png").write_bytes(saved[0].path.read_bytes()[:20])
     (outputs / "empty.png").touch()
     (outputs / "folder.png").mkdir()
