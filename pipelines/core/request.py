@@ -26,13 +26,15 @@ from pipelines.core.error import InvalidRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 
 MAX_SEED = 2**32 - 1
+MAX_COUNT = 100
+"""Pictures of one request."""
 MAX_PROMPT = 20_000
 """Characters. About 4,000 words; longer texts are a paste by mistake."""
 
 
-def random_seed() -> int:
-    """A fresh seed; drawn where the request is made, so that the journal already knows it."""
-    return secrets.randbelow(MAX_SEED + 1)
+def random_seed(count: int = MAX_COUNT) -> int:
+    """A fresh seed with room for `count` pictures; drawn where the request is made: the journal already knows it."""
+    return secrets.randbelow(MAX_SEED + 2 - count)
 
 
 class Precision(StrEnum):
@@ -76,7 +78,7 @@ class GenerateRequest(BaseRequest):
     """Pixels."""
     height: int = Field(256, title="Height", ge=64, le=4096, multiple_of=8)
     """Pixels."""
-    count: int = Field(1, title="Count", ge=1, le=100)
+    count: int = Field(1, title="Count", ge=1, le=MAX_COUNT)
     batch_size: int = Field(1, title="Pictures at once", ge=1, le=16)
     """Pictures painted in one pass: faster on a GPU, needs more memory; the pictures are the same."""
     clip_skip: int = Field(1, title="CLIP skip", ge=1, le=12)
@@ -112,6 +114,17 @@ class GenerateRequest(BaseRequest):
                 f"{sampler.label} cannot follow the {SCHEDULES.find(self.schedule).label} schedule",
                 fix=f"use {' or '.join(labels)}",
                 field="schedule",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_picture_has_a_seed(self) -> Self:
+        highest = MAX_SEED + 1 - self.count
+        if self.seed > highest:
+            raise InvalidRequest(
+                f"Seed {self.seed} leaves no seeds for {self.count} pictures",
+                fix=f"use a seed up to {highest}, or fewer pictures",
+                field="seed",
             )
         return self
 

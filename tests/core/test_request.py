@@ -27,6 +27,7 @@ from pipelines.core.samplers import SAMPLERS, Sampler
         ({"seed": 10**400}, "seed", "Seed"),
         ({"seed": "abc"}, "seed", "Seed 'abc' is not a whole number"),
         ({"count": 0}, "count", "Count cannot be 0; use 1 to 100"),
+        ({"seed": MAX_SEED, "count": 2}, "seed", f"use a seed up to {MAX_SEED - 1}, or fewer pictures"),
         ({"count": 1000}, "count", "Count cannot be 1000; use 1 to 100"),
         ({"batch_size": 0}, "batch_size", "Pictures at once cannot be 0; use 1 to 16"),
         ({"clip_skip": 0}, "clip_skip", "CLIP skip cannot be 0; use 1 to 12"),
@@ -93,7 +94,8 @@ def test_a_sampler_takes_its_own_schedules_and_no_other(sampler: Sampler) -> Non
 @pytest.mark.parametrize(
     "fields",
     [{"width": 64, "height": 4096}, {"steps": 1}, {"steps": 1000}, {"seed": 0}, {"seed": MAX_SEED}, {"cfg": 0},
-     {"cfg": 30}, {"prompt": ""}, {"prompt": "x" * MAX_PROMPT}, {"prompt": "\u202e👩‍🎨 e\u0301\n\t"}, {"count": 100}],
+     {"cfg": 30}, {"prompt": ""}, {"prompt": "x" * MAX_PROMPT}, {"prompt": "\u202e👩‍🎨 e\u0301\n\t"}, {"count": 100},
+     {"seed": MAX_SEED - 1, "count": 2}],
 )  # fmt: skip
 def test_the_limits_themselves_are_allowed_and_survive_json(fields: dict[str, Any]) -> None:
     request = read_request(fields)
@@ -117,6 +119,12 @@ def test_a_request_cannot_be_changed() -> None:
 
 def test_pictures_of_a_batch_count_their_seeds_up() -> None:
     assert [GenerateRequest(seed=7, count=3).seed_of(index) for index in range(3)] == [7, 8, 9]
+
+
+def test_a_random_seed_leaves_room_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda below: below - 1)
+    assert GenerateRequest(seed=random_seed(), count=100).seed_of(99) == MAX_SEED
+    assert random_seed(count=1) == MAX_SEED
 
 
 def test_random_seeds_are_allowed_and_differ() -> None:
