@@ -48,7 +48,7 @@ def chunks(model: LoadedModel, text: str) -> list[list[int]]:
     """Token ids in chunks of 77: beginning, up to 75 of the text, end, padding. At least one chunk."""
     tokenizer = model.tokenizer
     ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-    length = tokenizer.model_max_length
+    length = model.text_encoder.config.max_position_embeddings
     begin, end, pad = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
     parts = _parts(ids, length - 2)
     return [[begin, *part, end] + [pad] * (length - 2 - len(part)) for part in parts]

@@ -22,6 +22,7 @@ from pipelines.generation.previews import Previewer
 from pipelines.generation.samplers import NUMERICS
 from pipelines.generation.schedules import SCHEDULE_FUNCTIONS, Plan
 from pipelines.models.loading import LoadedModel
+from pipelines.models.memory import is_memory_error
 
 PIXELS_PER_LATENT = 8
 
@@ -119,8 +120,7 @@ def _memory_errors(request: GenerateRequest) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        # Only CUDA has a class of its own for this; the CPU's allocator says it in a sentence.
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in str(error):
+        if not is_memory_error(error):
             raise
         size = f"{request.width} x {request.height}"
         several = request.batch_size > 1

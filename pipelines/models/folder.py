@@ -5,7 +5,9 @@ brings along is never run.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,31 @@ from typing import Any
 from pipelines.core.error import ModelUnusable
 from pipelines.models.headers import DamagedFile, Header, read_header
 
+INDEX = "model_index.json"
 COPY_AGAIN = "copy the folder again"
+
+Fingerprint = frozenset[tuple[str, int, int]]
+"""(path, time of the last change in ns, bytes) of every file a model is made of."""
+
+
+def files_of(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files of a model's parts, and its index; those that may not be looked at are left out."""
+    for at, below, names in os.walk(folder, followlinks=True):
+        in_part = Path(at) != folder
+        if in_part:
+            below.clear()
+        for file in (Path(at, name) for name in names if in_part or name == INDEX):
+            with suppress(OSError):  # unreadable, or gone since a moment: whoever needs the file will say so
+                yield file, file.stat()
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """What changes whenever a weights or config file does, also one overwritten by another of the same size."""
+    return frozenset(
+        (str(file), state.st_mtime_ns, state.st_size)
+        for file, state in files_of(folder)
+        if file.suffix in (".json", ".txt", ".safetensors")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +116,13 @@ class FolderReader:
 
     def facts(self) -> Facts:
         """Everything about a folder that can be loaded."""
-        self._check_classes(self._json("model_index.json"))
+        try:
+            return self._facts()
+        except OSError as error:  # also `is_file` raises it, for a file in a folder that may not be entered
+            raise self._unreadable(error) from error
+
+    def _facts(self) -> Facts:
+        self._check_classes(self._json(INDEX))
         configs = {p.name: self._json(f"{p.name}/{p.config}") for p in PARTS if p.config}
         weights = {p.name: self._weights(p) for p in PARTS if p.weights}
         headers = {name: self._header(path) for name, path in weights.items()}
@@ -116,10 +148,13 @@ class FolderReader:
                 )
 
     def _check_tokenizer(self) -> None:
+        """Its words stand in one file, or in the two of older models."""
         at = self.folder / "tokenizer"
+        self._must_exist(at / "tokenizer_config.json")
+        two = [at / "vocab.json", at / "merges.txt"]
         if not (at / "tokenizer.json").is_file():
-            for file in ("vocab.json", "merges.txt"):
-                self._must_exist(at / file)
+            for file in two if any(file.is_file() for file in two) else [at / "tokenizer.json"]:
+                self._must_exist(file)
 
     def _check_kind(self, facts: Facts) -> None:
         """Of all models of these classes, those that the loop can run."""
@@ -169,8 +204,6 @@ class FolderReader:
             return read_header(path)
         except DamagedFile as error:
             raise self._unusable(f"cannot be used: {self._relative(path)} {error}") from error
-        except OSError as error:
-            raise self._unreadable(path, error) from error
 
     def _json(self, relative: str) -> Mapping[str, Any]:
         path = self._must_exist(self.folder / relative)
@@ -178,8 +211,6 @@ class FolderReader:
             data = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
             raise self._unusable(f"cannot be used: {relative} is not JSON", detail=str(error)) from error
-        except OSError as error:
-            raise self._unreadable(path, error) from error
         if not isinstance(data, dict):
             raise self._unusable(f"cannot be used: {relative} holds no settings")
         return data
@@ -192,12 +223,22 @@ class FolderReader:
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
-    def _unreadable(self, path: Path, error: OSError) -> ModelUnusable:
+    def _unreadable(self, error: OSError) -> ModelUnusable:
+        file = self._relative(Path(error.filename)) if error.filename else "a file"
         return self._unusable(
-            f"cannot be read ({self._relative(path)}: {error.strerror})",
-            fix="allow reading the file",
+            f"cannot be read ({file}: {error.strerror})", fix="allow reading it, or copy the folder again",
             detail=str(error),
-        )
+        )  # fmt: skip
 
     def _unusable(self, problem: str, *, fix: str = COPY_AGAIN, detail: str | None = None) -> ModelUnusable:
-        return ModelUnusable(f"The model {self.name!r} {problem}", fix=fix, field="model", detail=detail)
+        return ModelUnusable(
+            as_text(f"The model {self.name!r} {problem}"), fix=fix, field="model", detail=as_text(detail or "") or None
+        )
+
+
+def as_text(text: str) -> str:
+    """`text` with a question mark for each character that cannot be written down as UTF-8.
+
+    File names may hold bytes that are no text, and JSON may spell half a character.
+    """
+    return text.encode(errors="replace").decode()

@@ -16,6 +16,7 @@ from pipelines.core.error import ModelUnusable
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import Precision
 from pipelines.models.folder import COPY_AGAIN, Facts, FolderReader
+from pipelines.models.memory import is_memory_error
 from pipelines.models.recall import Recall
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -48,7 +49,8 @@ def chosen_dtype(info: ModelInfo, device: torch.device, precision: Precision) ->
 def load(info: ModelInfo, device: torch.device, precision: Precision) -> LoadedModel:
     """The networks of `info` on `device`. Opens files below `info.path` only; never asks the network.
 
-    Raises ModelUnusable, naming the file, when something is missing, cut or does not fit together.
+    Raises ModelUnusable, naming the file, when something is missing, cut or does not fit together, and
+    MemoryError when there is no room: only the caller knows what could make some.
     """
     folder = Path(info.path)
     facts = FolderReader(folder, info.name).facts()  # again: files may have changed since the scan
@@ -84,8 +86,8 @@ def _explained(name: str, part: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, SafetensorError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
+        if is_memory_error(error):
+            raise MemoryError(str(error)) from error
         raise ModelUnusable(
             f"The model {name!r} cannot be loaded: its {part} does not fit its config", fix=COPY_AGAIN, field="model",
             detail=f"{type(error).__name__}: {error}",

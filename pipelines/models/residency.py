@@ -1,6 +1,7 @@
 """Who is in memory: the model used last stays, the one before makes room."""
 
 import gc
+from pathlib import Path
 
 import torch
 
@@ -9,6 +10,7 @@ from pipelines.core.event import DeviceStatus
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import Precision
 from pipelines.models.devices import device_label, memory, resolve_device
+from pipelines.models.folder import Fingerprint, fingerprint
 from pipelines.models.loading import LoadedModel, chosen_dtype, load
 
 
@@ -20,20 +22,23 @@ class Residency:
         self.device = resolve_device(device) if isinstance(device, str) else device
         self._label = device_label(self.device)
         self._model: LoadedModel | None = None
+        self._files: Fingerprint = frozenset()
+        """The files of the model in memory, as they were when it was loaded."""
 
     def lend(self, info: ModelInfo, precision: Precision = Precision.AUTO) -> LoadedModel:
         """`info` in memory, loaded when it is not there yet; the former model is freed first.
 
         Raises ModelUnusable.
         """
+        files = fingerprint(Path(info.path))  # before they are read: a change meanwhile must be noticed next time
         model = self._model
-        if model is not None and self._is(model, info, precision):
+        if model is not None and self._is(model, info, precision, files):
             return model
         del model
         self.free()
         try:
-            self._model = load(info, self.device, precision)
-        except torch.OutOfMemoryError as error:
+            self._model, self._files = load(info, self.device, precision), files
+        except MemoryError as error:
             self.free()
             raise ModelUnusable(
                 f"The model {info.name!r} does not fit into the memory of {self._label}",
@@ -43,7 +48,8 @@ class Residency:
 
     def is_lent(self, info: ModelInfo, precision: Precision = Precision.AUTO) -> bool:
         """Whether `lend` would answer at once."""
-        return self._model is not None and self._is(self._model, info, precision)
+        model = self._model
+        return model is not None and self._is(model, info, precision, fingerprint(Path(info.path)))
 
     def free(self) -> None:
         """Give the memory back."""
@@ -61,5 +67,6 @@ class Residency:
         used, total = memory(self.device)
         return DeviceStatus(label=self._label, used=used, total=total, model=self.loaded)
 
-    def _is(self, model: LoadedModel, info: ModelInfo, precision: Precision) -> bool:
-        return model.info == info and model.dtype == chosen_dtype(info, self.device, precision)
+    def _is(self, model: LoadedModel, info: ModelInfo, precision: Precision, files: Fingerprint) -> bool:
+        same = model.info == info and files == self._files
+        return same and model.dtype == chosen_dtype(info, self.device, precision)

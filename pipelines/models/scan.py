@@ -12,12 +12,10 @@ from pipelines.core.error import EaselError, ModelUnusable
 from pipelines.core.model import ModelInfo
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
-from pipelines.models.folder import FolderReader
+from pipelines.models.folder import INDEX, FolderReader, as_text, files_of
 
 DEPTH = 3
 """How many folders deep a model may lie below a models folder."""
-
-MARK = "model_index.json"
 
 
 class ModelLibrary:
@@ -69,15 +67,21 @@ class ModelLibrary:
 def read_model(folder: Path, name: str) -> ModelInfo:
     """What `folder` says about itself; a folder that cannot be used says why in `problem`."""
     facts, problem = None, None
+    path = str(folder.resolve())
     try:
+        if path != as_text(path):
+            raise ModelUnusable(
+                f"The model {as_text(name)!r} lies in a folder whose name is not text",
+                fix="rename the folder", field="model",
+            )  # fmt: skip
         facts = FolderReader(folder, name).facts()
     except EaselError as error:
         problem = error.as_problem
     return ModelInfo(
-        name=name,
+        name=as_text(name),
         kind="checkpoint",
-        path=str(folder.resolve()),
-        size=_bytes_in(folder),
+        path=as_text(path),
+        size=sum(state.st_size for _, state in files_of(folder)),
         starter=folder.resolve().is_relative_to(STARTER_MODELS),
         family=facts.family if facts else "",
         dtype=facts.dtype if facts else "",
@@ -95,7 +99,7 @@ def _model_folders(roots: Iterable[Path]) -> Iterable[Path]:
             below.sort(key=str.casefold)
             if len(here.relative_to(root).parts) >= DEPTH or here.resolve() in seen:
                 below.clear()
-            if MARK in files and here.resolve() not in seen:
+            if INDEX in files and here.resolve() not in seen:
                 below.clear()  # a model's parts are no models
                 yield here
             seen.add(here.resolve())
@@ -103,10 +107,7 @@ def _model_folders(roots: Iterable[Path]) -> Iterable[Path]:
 
 def _free_name(folder: Path, taken: dict[str, ModelInfo]) -> str:
     """The folder's name; `parent/name` when another model has it already; numbered when that is taken too."""
-    candidates = [folder.name, f"{folder.parent.name}/{folder.name}"]
-    candidates += [f"{folder.name} {number}" for number in range(2, len(taken) + 3)]
+    own, parent = as_text(folder.name), as_text(folder.parent.name)
+    candidates = [own, f"{parent}/{own}"]
+    candidates += [f"{own} {number}" for number in range(2, len(taken) + 3)]
     return next(name for name in candidates if name not in taken)
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*/*") if file.is_file())

@@ -1,5 +1,8 @@
 """From words to what the UNet attends to."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -30,6 +33,12 @@ def test_seventy_five_tokens_to_a_chunk(words: int, count: int, starter: LoadedM
     assert {len(part) for part in parts} == {77}
     tokenizer = starter.tokenizer
     assert all(part[0] == tokenizer.bos_token_id and tokenizer.eos_token_id in part for part in parts)
+
+
+def test_a_tokenizer_that_does_not_know_the_length_of_a_chunk_is_not_asked(starter: LoadedModel) -> None:
+    tokenizer = copy.deepcopy(starter.tokenizer)
+    tokenizer.model_max_length = int(1e30)
+    assert chunks(replace(starter, tokenizer=tokenizer), "red") == chunks(starter, "red")
 
 
 @pytest.mark.parametrize(("prompt", "negative"), [("red " * 200, ""), ("", "red " * 200)])

@@ -1,16 +1,19 @@
 """Loading: offline, complete, and in the right number format, or an error that names the file."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from pipelines.core.error import ModelUnusable
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import Precision
 from pipelines.models.loading import LoadedModel, chosen_dtype, load
+from pipelines.models.residency import Residency
 from pipelines.models.scan import read_model
 from tests.models.folders import copy_of, cut, edit
 
@@ -118,6 +121,32 @@ def test_code_in_the_folder_is_never_run(mine: Path, tmp_path: Path) -> None:
         edit(mine / file, lambda config: config.update(auto_map=auto))
     load(read_model(mine, "mine"), CPU, Precision.AUTO)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_too_little_memory_is_not_blamed_on_the_files(
+    error: Exception, hidden: bool, starter: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        try:
+            raise error
+        except Exception:
+            if hidden:  # as diffusers does
+                raise OSError("Unable to load weights from checkpoint file") from None
+            raise
+
+    monkeypatch.setattr(AutoencoderKL, "from_pretrained", full)
+    with pytest.raises(ModelUnusable, match=r"'flat' does not fit into the memory of CPU"):
+        Residency("cpu").lend(starter.info)
 
 
 def refuse(info: ModelInfo, part: str) -> None:

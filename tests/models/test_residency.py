@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pipelines.core.error import InvalidRequest, ModelUnusable
 from pipelines.core.model import ModelInfo
@@ -44,6 +45,19 @@ def test_switching_models_leaks_nothing(two: tuple[ModelInfo, ModelInfo]) -> Non
     residency = Residency("cpu")
     gone = [weakref.ref(residency.lend(two[turn % 2]).unet) for turn in range(4)]
     assert [network() is None for network in gone] == [True] * 3 + [False]
+
+
+def test_weights_overwritten_by_others_of_the_same_size_are_loaded(two: tuple[ModelInfo, ModelInfo]) -> None:
+    residency, info = Residency("cpu"), two[1]
+    model = residency.lend(info)
+    file = Path(info.path) / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    tensors["conv_in.bias"] += 1
+    save_file(tensors, file, metadata={"format": "pt"})
+    assert read_model(Path(info.path), "other") == info
+    assert not residency.is_lent(info)
+    assert torch.allclose(residency.lend(info).unet.conv_in.bias, model.unet.conv_in.bias + 1, atol=1e-2)
+    assert residency.is_lent(info)
 
 
 def test_a_model_that_fails_to_load_leaves_none_behind(two: tuple[ModelInfo, ModelInfo]) -> None:

@@ -1,15 +1,18 @@
 """Which models there are, and what is wrong with those that cannot be used."""
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.core.error import ModelUnusable, UnknownName
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.models.scan import ModelLibrary
+from pipelines.models.scan import ModelLibrary, read_model
 from tests.models.folders import copy_of, cut, edit
 
 
@@ -76,6 +79,59 @@ def test_a_name_that_is_a_path_leads_nowhere(starter_folder: Path) -> None:
             library.find(name)
 
 
+def test_a_part_that_may_not_be_entered_is_a_problem_and_the_other_models_are_listed(
+    tmp_path: Path, starter_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of(starter_folder, tmp_path / "good")
+    closed = copy_of(starter_folder, tmp_path / "mine") / "unet"
+    look = os.stat
+
+    def forbidden(path: Any, **options: Any) -> os.stat_result:  # as for a user who is not root
+        if isinstance(path, Path | str) and closed in Path(path).parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    good, mine = ModelLibrary([tmp_path]).list()
+    assert good.problem is None and 0 < mine.size < good.size
+    assert mine.problem is not None
+    assert mine.problem.problem == "The model 'mine' cannot be read (unet/config.json: Permission denied)"
+
+
+def test_a_folder_whose_name_is_not_text_is_listed_with_a_problem(tmp_path: Path, starter_folder: Path) -> None:
+    copy_of(starter_folder, tmp_path / "good")
+    odd = tmp_path / os.fsdecode(b"m\xe4rchen")
+    try:
+        copy_of(starter_folder, odd)
+    except OSError:
+        pytest.skip("this file system keeps only names that are text")
+    good, other = ModelLibrary([tmp_path]).list()
+    assert good.problem is None
+    assert other.name == "m?rchen"
+    assert other.model_dump_json()
+    assert other.problem is not None
+    assert other.problem.fix == "rename the folder"
+
+
+def test_half_a_character_in_a_config_is_a_problem(tmp_path: Path, starter_folder: Path) -> None:
+    folder = copy_of(starter_folder, tmp_path / "mine")
+    edit(folder / "model_index.json", lambda index: index.update(_class_name="\ud800"))
+    (info,) = ModelLibrary([tmp_path]).list()
+    assert info.problem is not None and "cannot run yet (?)" in info.problem.problem
+
+
+FILES = sorted(p.relative_to(STARTER_MODELS / "flat").as_posix() for p in (STARTER_MODELS / "flat").rglob("*.*"))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_of_the_folder_is_missed_by_its_name(file: str, tmp_path: Path, starter_folder: Path) -> None:
+    folder = copy_of(starter_folder, tmp_path / "mine")
+    (folder / file).unlink()
+    info = read_model(folder, "mine")
+    assert info.problem is not None
+    assert info.problem.problem == f"The model 'mine' lacks {file}"
+
+
 def without(file: str) -> Callable[[Path], None]:
     return lambda folder: (folder / file).unlink()
 
@@ -102,7 +158,7 @@ def scheduled(**change: str) -> Callable[[Path], None]:
         (without("vae/config.json"), r"lacks vae/config.json; copy"),
         (without("text_encoder/model.safetensors"), r"lacks text_encoder/model.safetensors; copy"),
         (without("scheduler/scheduler_config.json"), r"lacks scheduler/scheduler_config.json; copy"),
-        (without("tokenizer/tokenizer.json"), r"lacks tokenizer/vocab.json; copy"),
+        (without("tokenizer/tokenizer.json"), r"lacks tokenizer/tokenizer.json; copy"),
         (not_json("unet/config.json"), r"unet/config.json is not JSON; copy"),
         (not_json("model_index.json"), r"model_index.json is not JSON; copy"),
         (
