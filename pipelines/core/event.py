@@ -4,9 +4,9 @@
 whoever watches: the page, a reloaded page, the command line, a REST client.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.core.error import Problem
 
@@ -115,12 +115,3 @@ class DeviceStatus(BaseEvent):
     """The model in memory."""
     problem: Problem | None = None
     """Why the worker cannot work just now, if so."""
-
-
-AnyEvent = Annotated[Event, Field(discriminator="type")]
-_events: TypeAdapter[Event] = TypeAdapter(AnyEvent)
-
-
-def read_event(data: str | bytes) -> Event:
-    """An event from its JSON."""
-    return _events.validate_json(data)

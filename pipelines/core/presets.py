@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipelines.core.error import InvalidRequest
 from pipelines.core.registry import Catalogue
-from pipelines.core.request import GenerateRequest, read_request
+from pipelines.core.request import read_request
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 STARTER_MODELS = PRESETS / "starter"
@@ -52,10 +52,6 @@ class Preset(BaseModel):
     @property
     def aliases(self) -> tuple[str, ...]:
         return ()
-
-    def applied_to(self, request: GenerateRequest) -> GenerateRequest:
-        """`request` with this preset's settings. Raises InvalidRequest when the two do not go together."""
-        return read_request({**request.model_dump(mode="json"), **self.settings})
 
 
 def read_preset(text: str | bytes, *, name: str, factory: bool = False) -> Preset:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.core.error import Conflict, EaselError, InvalidRequest
 from pipelines.core.presets import Preset, factory_presets, read_preset
-from pipelines.core.registry import find, unknown
+from pipelines.core.registry import unknown
 from pipelines.storage.files import atomic_write, safe_name, storage_problem
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,6 @@ class PresetStore:
         """Those that ship with Easel, then the user's, by name. A file that cannot be read is left out and logged."""
         own = self._own()
         return [*factory_presets(), *(own[name] for name in sorted(own))]
-
-    def find(self, name: str) -> Preset:
-        """Raises UnknownName with the nearest."""
-        return find({preset.name: preset for preset in self.list()}, name, noun="preset")
 
     def save(self, name: str, settings: Mapping[str, Any], *, version: int | None = None, meaning: str = "") -> Preset:
         """Keep `settings` (request field -> value, as JSON) under `name`.

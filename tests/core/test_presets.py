@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.error import InvalidRequest, UnknownName
-from pipelines.core.presets import PRESETS, STARTER_MODELS, Preset, factory_presets, read_preset
-from pipelines.core.request import GenerateRequest
+from pipelines.core.presets import PRESETS, STARTER_MODELS, factory_presets, read_preset
 
 FILES = sorted((PRESETS / "generate").glob("*.json"))
 
@@ -21,21 +20,6 @@ def test_a_factory_preset_sets_only_how_a_picture_is_made(file: Path) -> None:
 def test_factory_presets_keep_the_order_of_their_files() -> None:
     names = [preset.name for preset in factory_presets()]
     assert names == ["Quick sketch", "Balanced", "Fine", "Exact classic"]
-
-
-@pytest.mark.parametrize("preset", list(factory_presets()), ids=lambda p: p.name)
-def test_a_preset_changes_what_it_sets_and_nothing_else(preset: Preset) -> None:
-    request = GenerateRequest(prompt="a hill", seed=7, width=320, sampler="heun")
-    changed = preset.applied_to(request)
-    differs = {name for name in GenerateRequest.model_fields if getattr(changed, name) != getattr(request, name)}
-    assert differs <= preset.settings.keys()
-    assert (changed.prompt, changed.seed, changed.width) == ("a hill", 7, 320)
-
-
-def test_a_preset_that_does_not_go_with_the_request_says_so() -> None:
-    preset = read_preset('{"settings": {"schedule": "karras"}}', name="Smooth")
-    with pytest.raises(InvalidRequest, match="DDIM cannot follow the Karras schedule"):
-        preset.applied_to(GenerateRequest(sampler="ddim"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": {"steps": 0}}', '{"settings": {}, "more": 1}'])
