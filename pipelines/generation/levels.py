@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from pipelines.core.error import ModelUnusable
-from pipelines.core.registry import find
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,7 @@ def _betas(config: Mapping[str, Any]) -> Tensor:
             fix=f"use {', '.join(BETAS)}",
             field="model",
         )
-    betas = find(BETAS, kind, noun="beta schedule")
-    return betas(
+    return BETAS[kind](
         config.get("beta_start", 0.0001), config.get("beta_end", 0.02), config.get("num_train_timesteps", 1000)
     )
 
