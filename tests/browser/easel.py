@@ -38,6 +38,10 @@ class Easel:
         """The box of a number, or the text of the prompts."""
         return self.page.locator(f"#field-{name} :is(textarea, input:not([type=range]))")
 
+    def choice(self, name: str) -> Locator:
+        """The list of a choice."""
+        return self.page.locator(f"#field-{name} select")
+
     def at_fault(self) -> list[str]:
         """The fields that are outlined."""
         outlined = self.page.locator(".at-fault")

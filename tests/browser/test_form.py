@@ -1,6 +1,5 @@
 """The settings column: nothing typed is lost, what is wrong is shown, and every setting comes back."""
 
-import re
 import shutil
 
 from playwright.sync_api import expect
@@ -15,8 +14,7 @@ def test_the_form_survives_a_reload(easel: Easel) -> None:
     easel.fill(prompt="a <b>tower</b> & a moon", negative_prompt="blurry", steps=33, cfg="6.5", seed=42)
     easel.fill(width=96, height=160, clip_skip=2, batch_size=2, preview_every=3)
     easel.set_count(4)
-    easel.page.locator("#field-sampler input").click()
-    easel.page.get_by_role("option", name="Heun").click()
+    easel.choice("sampler").select_option("Heun")
     easel.page.wait_for_function("Easel.form.values.sampler === 'heun'")
     before = easel.values()
     easel.reload()
@@ -64,15 +62,24 @@ def test_a_prompt_of_a_pasted_book_is_refused_and_kept(easel: Easel) -> None:
 
 
 def test_choosing_a_sampler_narrows_the_schedules(easel: Easel) -> None:
-    easel.page.locator("#field-schedule input").click()
-    easel.page.get_by_role("option", name="Karras").click()
-    easel.page.locator("#field-sampler input").click()
-    easel.page.get_by_role("option", name="DDIM").click()
+    schedule = easel.choice("schedule")
+    schedule.select_option("Karras")
+    easel.choice("sampler").select_option("DDIM")
     easel.page.wait_for_function("Easel.form.values.schedule === 'automatic'")
-    easel.page.locator("#field-schedule input").click()
-    expect(easel.page.get_by_role("listbox").get_by_role("option")).to_have_text(
-        [re.compile(n) for n in ("Automatic", "Normal", "SGM Uniform")]
-    )
+    expect(schedule.locator("option")).to_have_text(["Automatic", "Normal", "SGM Uniform"])
+    expect(schedule.locator("option:checked")).to_have_text("Automatic")
+
+
+def test_a_choice_that_is_not_offered_stays_and_is_outlined(easel: Easel) -> None:
+    easel.page.evaluate("Easel.form.fill({ prompt: 'a hill', sampler: 'eular', steps: 1 })")
+    expect(easel.choice("sampler").locator("option:checked")).to_have_text("eular")
+    easel.generate.click()
+    expect(easel.problem).to_contain_text("There is no sampler named 'eular'")
+    assert easel.at_fault() == ["sampler"]
+    easel.choice("sampler").select_option("Euler")
+    expect(easel.choice("sampler").locator("option", has_text="eular")).to_have_count(0)
+    assert easel.at_fault() == []
+    easel.paint()
 
 
 def test_the_slider_and_its_number_agree_and_the_number_may_go_further(easel: Easel) -> None:
@@ -148,13 +155,11 @@ def test_a_model_put_there_later_is_offered_and_one_that_cannot_be_used_says_why
         shutil.copytree(STARTER_MODELS / "flat", spoiled)
         (spoiled / "vae" / "config.json").unlink()
         easel.reload()
-        model = easel.page.locator("#field-model input")
-        model.click()
-        easel.page.get_by_role("option", name="spoiled · cannot be used").click()
+        model = easel.choice("model")
+        model.select_option(label="spoiled  ·  cannot be used")
         expect(easel.problem).to_contain_text("vae/config.json")
         assert easel.at_fault() == ["model"]
-        model.click()
-        easel.page.get_by_role("option", name="late").click()
+        model.select_option("late")
         expect(easel.problem).to_have_count(0)
         assert easel.at_fault() == []
         easel.fill(prompt="a hill", steps=1)

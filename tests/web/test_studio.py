@@ -85,7 +85,7 @@ def test_widgets_refuse_what_no_browser_of_ours_sends() -> None:
     assert fields.GenerateBar(1).preprocess("4") is None
     assert fields.SizeShapes({}).preprocess({"path": "/etc/passwd"}) is None
     assert stage_widgets.StagePanel().preprocess("/etc/passwd") is None
-    assert fields.Choice(["a"]).preprocess(["a"]) is None
+    assert fields.Choice([("A", "a")], label="c").preprocess(["a"]) is None
     with pytest.raises(ValueError, match="act"):
         fields.Presets().preprocess({"act": "run", "name": "x", "version": None})
 

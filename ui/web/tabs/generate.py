@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
+from pipelines.core.error import UnknownName
 from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web import offers, samples
@@ -167,7 +168,10 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
         return shown if answer.seed is None else shown | {tab.seed: answer.seed}
 
     def on_sampler(sampler: str, schedule: str) -> Any:
-        return gr.update(**offers.schedules(sampler, schedule))
+        try:
+            return gr.update(**offers.schedules(sampler, schedule))
+        except UnknownName:
+            return gr.skip()  # Generate says what is wrong with it
 
     def on_preset(values: dict[Component, Any]) -> Any:
         problem = obey_preset_order(services, values[tab.presets], read(values))
