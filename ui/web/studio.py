@@ -69,10 +69,9 @@ def header(services: WebServices, words: Words) -> Component:
 
 def model_picker(services: WebServices, words: Words) -> Choice:
     """Models by name and family; those that cannot be used say so."""
-    first = offers.first_model(services)
     return Choice(
-        offers.model_choices(services, words), value=first and first.name, label=words("field.model"), bare=True,
-        elem_id="field-model",
+        offers.model_choices(services, words), value=offers.kept_model(services, None),
+        label=words("field.model"), bare=True, elem_id="field-model",
     )  # fmt: skip
 
 
