@@ -159,7 +159,7 @@ def test_a_model_put_there_later_is_offered_and_one_that_cannot_be_used_says_why
         model.select_option(label="spoiled  ·  cannot be used")
         expect(easel.problem).to_contain_text("vae/config.json")
         assert easel.at_fault() == ["model"]
-        model.select_option("late")
+        model.select_option(label="late  ·  SD 1.x")
         expect(easel.problem).to_have_count(0)
         assert easel.at_fault() == []
         easel.fill(prompt="a hill", steps=1)
