@@ -132,7 +132,7 @@ def test_generate_adds_to_the_queue_and_a_waiting_job_can_be_taken_out(easel: Ea
     easel.generate.click()
     expect(easel.queue).to_have_text("2 in queue")
     easel.queue.click()
-    easel.page.get_by_role("button", name="Stop: an orange cat in the snow").click()
+    easel.page.get_by_role("button", name="Remove: an orange cat in the snow").click()
     expect(easel.queue).to_have_text("1 in queue")
     easel.page.keyboard.press("Escape")
     expect(easel.page.locator(".queue-list")).to_be_hidden()

@@ -79,7 +79,8 @@ def obey_preset_order(services: WebServices, order: PresetOrder, values: Mapping
             _check_unchanged(services, order)
             services.presets.delete(order.name)
         else:
-            settings = read_request(values).model_dump(mode="json", exclude={*NOT_IN_PRESETS, "kind"})
+            kept = {name: value for name, value in values.items() if name not in NOT_IN_PRESETS}
+            settings = read_request(kept).model_dump(mode="json", exclude={*NOT_IN_PRESETS, "kind"})
             services.presets.save(order.name, settings, version=order.version)
     except EaselError as error:
         return error.as_problem

@@ -45,6 +45,8 @@ class View(BaseModel):
     stage: Stage
     title: str
     line: str = ""
+    last_line: str = ""
+    """Instead of `line`, when the person wants the job to stop after the picture at hand."""
     job: str = ""
     prompt: str = ""
     """The beginning of it, to tell jobs apart in the queue."""
@@ -135,17 +137,26 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
 
 def _progress(at: Progress, words: Words) -> dict[str, Any]:
     line = words("stage.picture", picture=at.picture, count=at.count) if at.count > 1 else ""
+    last_line = words("stage.stops_after")
     if at.seconds_left is not None:
         left = _duration(at.seconds_left, words)
         line = f"{line} · {left}" if line else left
+        last_line = f"{last_line} · {_duration(at.seconds_left * _share_of_this(at), words)}"
     return {
         "stage": Stage.RUNNING,
         "title": words("stage.step", step=at.step, steps=at.steps) if at.step else words("stage.starting"),
         "line": line,
+        "last_line": last_line,
         "share": at.step / at.steps,
         "picture": at.picture,
         "count": at.count,
     }
+
+
+def _share_of_this(at: Progress) -> float:
+    """Of the steps that are left, those of the picture at hand, 0 to 1."""
+    here = at.steps - at.step
+    return here / max(1, here + (at.count - at.picture) * at.steps)
 
 
 def _notice(job: JobView, words: Words) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.core.request import Precision
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web import offers
 from ui.web.icons import PATHS, mask_css
@@ -40,7 +41,11 @@ def dress(words: Words) -> Dress:
     """Theme, styles and scripts, in the language of `words`."""
     ours = "\n".join(map(asset, OUR_STYLES))
     css = "\n".join([*map(asset, PLAIN_STYLES), mask_css(), f".gradio-container {{\n{ours}}}"])
-    names = {"sampler": {s.key: s.label for s in SAMPLERS}, "schedule": {s.key: s.label for s in SCHEDULES}}
+    names = {
+        "sampler": {s.key: s.label for s in SAMPLERS},
+        "schedule": {s.key: s.label for s in SCHEDULES},
+        "precision": {p.value: words(f"precision.{p}") for p in Precision},
+    }
     data = json.dumps({"words": dict(words.table), "icons": PATHS, "names": names}).replace("<", "\\u003c")
     scripts = [f"<script>{asset(name)}</script>" for name in SCRIPTS]
     # Not Gradio's `css`: it writes every rule twice, once with a prefix, and breaks :is(a, b) and @container.

@@ -34,8 +34,9 @@ function choose() {
 function show() {
   const offers = offered();
   while (picker.length > offers.length) picker.remove(picker.length - 1);
-  offers.forEach(([label], k) => {
+  offers.forEach(([label, value], k) => {
     if (!picker.options[k]) picker.append(make('option', {}));
+    picker.options[k].value = value;
     patch.text(picker.options[k], label);
   });
   picker.selectedIndex = offers.findIndex(([, value]) => value === props.value);

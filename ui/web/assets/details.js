@@ -14,7 +14,7 @@ Easel.details = (() => {
       ['field.seed', picture.seed],
       ['field.size', `${picture.width} × ${picture.height}`],
       ['field.clip_skip', asked.clip_skip],
-      ['field.precision', asked.precision],
+      ['field.precision', Easel.names.precision[asked.precision] ?? asked.precision],
       ['field.batch_size', asked.batch_size],
       ['picture.time', picture.seconds ? say('picture.seconds', { n: picture.seconds.toFixed(1) }) : null],
       ['picture.file', picture.file.split('/').at(-1)],
@@ -46,11 +46,15 @@ Easel.details = (() => {
           icon('close'),
         ),
       ),
-      make('p', {}, picture.request.prompt),
       make(
-        'dl',
-        {},
-        facts(picture).map(([key, value]) => [make('dt', {}, say(key)), make('dd', {}, String(value))]),
+        'div',
+        { class: 'facts', tabindex: 0, role: 'group', 'aria-label': say('picture.details') },
+        make('p', { dir: 'auto' }, picture.request.prompt),
+        make(
+          'dl',
+          {},
+          facts(picture).map(([key, value]) => [make('dt', {}, say(key)), make('dd', { dir: 'auto' }, String(value))]),
+        ),
       ),
       make(
         'div',

@@ -2,9 +2,11 @@
 Easel.form = (() => {
   const changed = Easel.signal();
   const asked = Easel.signal();
+  const forgiven = Easel.signal();
   let names = [],
     values = {},
     pending = null,
+    fault = null, // the field at fault { name, value }: outlined until it holds something else
     runAfter = false,
     triggerFill = null,
     saving = 0;
@@ -12,6 +14,7 @@ Easel.form = (() => {
   /** On load: the remembered values over the first ones. `order` is the order of Gradio's inputs and outputs. */
   function restore(current, order) {
     names = order;
+    document.querySelectorAll('.promptbox textarea').forEach(box => box.setAttribute('dir', 'auto'));
     const { model, ...kept } = Easel.memory.get('form') ?? {};
     return merge(current, Easel.hasModel?.(model) ? { model, ...kept } : kept); // a model may be gone meanwhile
   }
@@ -26,6 +29,7 @@ Easel.form = (() => {
   function keep(current, order) {
     names = order;
     values = Object.fromEntries(names.map((name, k) => [name, current[k]]));
+    if (fault && values[fault.name] !== fault.value) forgive(fault.name);
     changed.tell(values);
     clearTimeout(saving);
     saving = setTimeout(save, 250);
@@ -79,6 +83,7 @@ Easel.form = (() => {
 
   /** Outlines the field at fault until it is changed, opening the fold that hides it. */
   function blame(name) {
+    fault = null; // a new judgement, not a correction
     document.querySelectorAll('.at-fault').forEach(node => forgive(node.id.replace('field-', '')));
     if (!name) return;
     const node = fieldElement(name);
@@ -87,9 +92,11 @@ Easel.form = (() => {
       return;
     }
     if (!node) return;
+    fault = { name, value: values[name] };
     node.classList.add('at-fault');
     input(node)?.setAttribute('aria-invalid', 'true');
-    node.scrollIntoView({ block: 'nearest' });
+    const column = node.closest('.scroll');
+    if (column && getComputedStyle(column).overflowY === 'auto') node.scrollIntoView({ block: 'nearest' });
     node.addEventListener('input', () => forgive(name), { once: true });
   }
 
@@ -104,6 +111,10 @@ Easel.form = (() => {
     const node = fieldElement(name);
     node?.classList.remove('at-fault');
     if (node) input(node)?.removeAttribute('aria-invalid');
+    if (fault?.name === name) {
+      fault = null;
+      forgiven.tell(name);
+    }
   }
 
   const input = node => node.querySelector('textarea, select, input:not([type="range"])');
@@ -111,6 +122,7 @@ Easel.form = (() => {
   return {
     changed,
     asked,
+    forgiven,
     restore,
     keep,
     foldLabel,

@@ -13,7 +13,7 @@ addEventListener(
         tab.click();
       }
     }
-    if (event.key === 'Escape' && !isClosingSomething(event.target)) Easel.stopNow?.();
+    if (event.key === 'Escape' && !isClosingSomething(event.target)) Easel.escape?.();
   },
   true,
 );

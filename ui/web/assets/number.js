@@ -29,7 +29,8 @@ host.append(
 /** The typed text as a number, or the text itself: the request says what is wrong with it. */
 function read(text) {
   const plain = text.trim().replace(',', '.');
-  return /^[+-]?(\d+\.?\d*|\.\d+)$/.test(plain) ? Number(plain) : text.trim();
+  const number = /^[+-]?(\d+\.?\d*|\.\d+)$/.test(plain) ? Number(plain) : NaN;
+  return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : text.trim(); // a longer one would change its digits
 }
 
 function set(value) {

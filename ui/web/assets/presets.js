@@ -1,5 +1,5 @@
 // Presets of whole settings. props.presets: [{ name, meaning, own, values, version }];
-// props.problem: why the last one was not kept.
+// props.problem: why the last one was not kept { problem, fix }; {}: it was.
 // Which one is shown follows from the fields themselves: the preset they equal, or none.
 const { make, icon, patch, say } = Easel;
 const host = element.querySelector('.host');
@@ -13,9 +13,14 @@ const nameBox = make('input', {
   'aria-label': say('preset.name'),
   placeholder: say('preset.name'),
   onkeydown: typed,
-  oninput: offerSave,
+  oninput: () => {
+    problem.hidden = true;
+    offerSave();
+  },
 });
 const saveButton = textButton('preset.save', save);
+let chosen = Easel.memory.get('preset'); // { name, own } of the one chosen or saved last: it wins over equal ones
+let isSaving = false; // until the answer: a refused name stays in its box
 let asked = null; // the preset the question is about: the fields, and with them the list, may change meanwhile
 const question = make('span', { class: 'grow' });
 const rows = {
@@ -64,17 +69,27 @@ function named() {
   return props.presets.find(preset => preset.own && preset.name.toLowerCase() === name);
 }
 
-const present = () =>
-  props.presets.find(preset =>
+const isChosen = preset => preset.name === chosen?.name && preset.own === chosen.own;
+
+function present() {
+  const equal = props.presets.filter(preset =>
     Object.entries(preset.values).every(([name, value]) => Easel.form.values[name] === value),
   );
+  return equal.find(isChosen) ?? equal[0];
+}
+
+function remember(preset) {
+  chosen = preset && { name: preset.name, own: preset.own };
+  Easel.memory.set('preset', chosen);
+}
 
 function edit(which) {
   for (const [name, row] of Object.entries(rows)) row.hidden = name !== which;
+  problem.hidden = true;
   if (which === 'keep') {
-    nameBox.value = '';
+    nameBox.value = (chosen?.own && props.presets.find(isChosen)?.name) || '';
     offerSave();
-    nameBox.focus();
+    nameBox.select();
   }
   if (which === 'drop') {
     asked = present();
@@ -86,7 +101,10 @@ function edit(which) {
 
 function choose() {
   const preset = listed()[picker.selectedIndex - 1];
-  if (preset) Easel.form.fill(preset.values);
+  problem.hidden = true;
+  if (!preset) return;
+  remember(preset);
+  Easel.form.fill(preset.values);
 }
 
 function typed(event) {
@@ -94,7 +112,10 @@ function typed(event) {
     event.stopPropagation();
     edit('pick');
   }
-  if (event.key === 'Enter' && event.target === nameBox) save();
+  if (event.key === 'Enter' && event.target === nameBox) {
+    event.preventDefault(); // or the list, which takes the focus, opens
+    save();
+  }
 }
 
 function save() {
@@ -102,17 +123,32 @@ function save() {
     nameBox.focus();
     return;
   }
+  isSaving = true;
   tell({ act: 'save', name: nameBox.value.trim(), version: asked?.version ?? null });
 }
 
 function remove() {
   tell({ act: 'delete', name: asked.name, version: asked.version });
+  edit('pick');
 }
 
 function tell(order) {
   props.value = order;
   trigger('order');
-  edit('pick');
+}
+
+/** What became of the order. */
+function hear() {
+  if (isSaving && !props.problem.problem) {
+    const name = nameBox.value.trim().toLowerCase();
+    remember(props.presets.find(preset => preset.own && preset.name.toLowerCase() === name));
+    edit('pick');
+  }
+  isSaving = false;
+  draw();
+  const { problem: what, fix } = props.problem;
+  patch.text(problem, what ? `${what}; ${fix}` : '');
+  problem.hidden = !what;
 }
 
 /** In the order of the list: the factory's first. */
@@ -129,8 +165,6 @@ function draw() {
     make('option', {}, say('preset.none')),
     ...[group('preset.factory', false), group('preset.own', true)].filter(Boolean),
   );
-  patch.text(problem, props.problem ? `${props.problem.problem}; ${props.problem.fix}` : '');
-  problem.hidden = !props.problem;
   show();
 }
 
@@ -140,6 +174,6 @@ function show() {
 }
 
 Easel.form.changed.on(show);
-watch(['presets', 'problem'], draw);
+watch(['presets', 'problem'], hear);
 edit('pick');
 draw();

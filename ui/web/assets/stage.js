@@ -134,6 +134,20 @@ function step(by) {
   if (by > 0 && Easel.pictures.list.at(-8)?.id >= (next?.id ?? 0)) Easel.pictures.older();
 }
 
+/** Esc: the problem first, then the job. Whether there was something to end. */
+function dismiss() {
+  if (!problem) return acts.onStop('now');
+  problem = null;
+  show();
+  return true;
+}
+
+/** On a phone the stage lies above the settings, which are where Generate was pressed. */
+function comeIntoView() {
+  const isStill = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  area.closest('.tabitem')?.scrollTo({ top: 0, behavior: isStill ? 'auto' : 'smooth' });
+}
+
 function onAnswer() {
   const answer = props.value;
   if (!answer) return;
@@ -145,6 +159,7 @@ function onAnswer() {
     Easel.memory.set('job', answer.job);
     Easel.memory.set('seed', answer.seed);
   }
+  if (answer.job || problem) comeIntoView();
   show();
 }
 
@@ -153,6 +168,7 @@ async function onJob(view) {
   if (view.stage === 'error') {
     problem = view;
     Easel.form.blame(view.problem?.field ?? null);
+    comeIntoView();
   }
   if (Easel.live.hasEnded(view)) {
     seen.delete(view.job);
@@ -179,7 +195,12 @@ host.addEventListener('keydown', event => {
   act();
 });
 
-Easel.stopNow = () => acts.onStop('now');
+Easel.escape = dismiss;
+Easel.form.forgiven.on(name => {
+  if (problem?.problem?.field !== name) return;
+  problem = null;
+  show();
+});
 Easel.live.news.job.on(onJob);
 Easel.live.news.preview.on(show);
 Easel.live.news.device.on(() => {

@@ -46,13 +46,14 @@ function drawList() {
 }
 
 function row(view) {
+  const isWaiting = view.stage === 'queued';
   const stop = make(
     'button',
     {
       class: 'btn sq',
       'data-job': view.job,
-      'aria-label': say('queue.remove', { prompt: view.prompt }),
-      title: say('stage.stop_now'),
+      'aria-label': say(isWaiting ? 'queue.remove' : 'queue.stop', { prompt: view.prompt || say('queue.untitled') }),
+      title: say(isWaiting ? 'queue.remove.title' : 'stage.stop_now'),
       onclick: () => Easel.live.stop(view.job, 'now'),
     },
     icon('close'),
@@ -63,7 +64,7 @@ function row(view) {
     make(
       'span',
       { class: 'grow' },
-      make('b', {}, view.prompt || say('queue.untitled')),
+      make('b', { dir: 'auto' }, view.prompt || say('queue.untitled')),
       make('small', {}, [view.title, view.line].filter(Boolean).join(' · ')),
     ),
     stop,

@@ -8,9 +8,12 @@ Easel.strip = ({ onChoose, onLive }) => {
     make('img', { alt: '' }),
     make('i', { class: 'bar' }),
   );
+  const rule = make('i', { class: 'sep', hidden: true }); // between the running job and the one before
   const row = make('div', { class: 'thumbs' });
-  const node = make('div', { class: 'strip', role: 'group', 'aria-label': say('strip.label') }, live, row, quiet);
+  const node = make('div', { class: 'strip', role: 'group', 'aria-label': say('strip.label') }, live, rule, row, quiet);
   const thumbs = new Map();
+  const SPOKEN = 80; // characters of a prompt in a picture's name
+  let newest = null; // job of the first picture
 
   node.addEventListener('scroll', () => {
     if (node.scrollLeft + node.clientWidth > node.scrollWidth - 400) Easel.pictures.older();
@@ -27,6 +30,11 @@ Easel.strip = ({ onChoose, onLive }) => {
     { passive: false },
   );
 
+  function shortened(prompt) {
+    const text = prompt.trim().replace(/\s+/g, ' ');
+    return text.length > SPOKEN ? `${text.slice(0, SPOKEN - 1).trimEnd()}…` : text;
+  }
+
   function thumb(picture) {
     if (!thumbs.has(picture.id)) {
       thumbs.set(
@@ -39,7 +47,7 @@ Easel.strip = ({ onChoose, onLive }) => {
             'aria-pressed': 'false',
             'data-id': picture.id,
             'aria-label': say('strip.picture', {
-              prompt: picture.request.prompt || say('queue.untitled'),
+              prompt: shortened(picture.request.prompt) || say('queue.untitled'),
               seed: picture.seed,
             }),
             onclick: () => onChoose(picture.id),
@@ -66,11 +74,13 @@ Easel.strip = ({ onChoose, onLive }) => {
         (child, k) => child === wanted[k] || (child.className === 'sep' && wanted[k].className === 'sep'),
       );
     if (!same) row.replaceChildren(...wanted);
+    newest = list[0]?.job ?? null;
     quiet.hidden = list.length > 0 || !live.hidden;
   }
 
   function setLive(view, source) {
     live.hidden = !view;
+    rule.hidden = !view || !row.children.length || view.job === newest;
     quiet.hidden = !live.hidden || row.children.length > 0;
     if (!view) return;
     live.lastChild.style.setProperty('--p', `${view.share * 100}%`);

@@ -79,17 +79,25 @@ Easel.views = (() => {
     const hud = make('div', { class: 'hud' }, dial.node, make('div', { class: 'grow' }, title, line), after, now);
     let quarter = '';
     let job = '';
+    let lastLine = ''; // what stands there when this picture is the last one
+    let isLast = false;
 
     async function stop(mode) {
       const asked = job;
+      if (hud.contains(document.activeElement)) hud.closest('.stage').focus({ preventScroll: true });
       after.disabled = true;
       if (mode === 'now') now.disabled = true;
-      else patch.text(after, say('stage.stopping_after'));
+      else {
+        isLast = true;
+        patch.text(after, say('stage.stopping_after'));
+        patch.text(line, lastLine);
+      }
       const isTaken = await onStop(mode);
       if (!isTaken && job === asked) offerStop();
     }
 
     function offerStop() {
+      isLast = false;
       after.disabled = now.disabled = false;
       patch.text(after, say('stage.stop_after'));
     }
@@ -109,7 +117,8 @@ Easel.views = (() => {
       dial.node.classList.toggle('waiting', view.stage !== 'running');
       dial.set(view.stage === 'running' ? view.share : 0.25);
       patch.text(title, view.title);
-      patch.text(line, view.line);
+      lastLine = view.last_line;
+      patch.text(line, isLast && lastLine ? lastLine : view.line);
       patch.text(notice, view.notice);
       notice.hidden = !view.notice;
       after.hidden = view.count - view.picture < 1 || view.stage !== 'running';

@@ -76,7 +76,7 @@ def generate_tab(services: WebServices, words: Words) -> GenerateTab:
         with gr.Column(elem_classes="side"):
             with gr.Column(elem_classes="scroll"):
                 parts |= _prompts(words)
-                parts["presets"] = Presets(elem_id="presets", presets=offers.presets(services), problem=None)
+                parts["presets"] = Presets(elem_id="presets", presets=offers.presets(services), problem={})
                 shown = {"model": model and model.name, "width": size[0], "height": size[1]}
                 parts["shapes"] = SizeShapes(shown, elem_id="field-size", sizes=offers.model_sizes(services))
                 parts |= _sampling(words)
@@ -175,7 +175,7 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
 
     def on_preset(values: dict[Component, Any]) -> Any:
         problem = obey_preset_order(services, values[tab.presets], read(values))
-        return gr.update(presets=offers.presets(services), problem=problem and problem.model_dump())
+        return gr.update(presets=offers.presets(services), problem=problem.model_dump() if problem else {})
 
     def on_model(name: str | None) -> dict[Component, Any]:
         return {tab.stage: choose_model(services, name, words).model_dump(mode="json")}
@@ -227,4 +227,4 @@ def _wire_form(form: dict[str, Component], tab: GenerateTab, loaded: Dependency)
     gr.on(folded, None, parts, tab.more, js=script("foldLabel", first), **QUIET)
     filled = tab.count.fill(None, parts, parts, js=script("takePending"), **QUIET)
     filled.then(None, None, None, js="() => Easel.form.afterFill()", **QUIET)
-    tab.seed.input(None, None, tab.fresh_seed, js="() => false", **QUIET)
+    tab.seed.input(None, tab.seed, tab.fresh_seed, js="seed => seed === '' || seed === -1", **QUIET)

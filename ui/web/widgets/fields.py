@@ -1,5 +1,6 @@
 """Form fields of our own: choice, number, size, seed, count, presets."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ MAX_TYPED = 60
 """Characters of a number field."""
 MAX_CHOSEN = 1000
 """Characters of a choice: a model's name may be a path."""
+
+WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 class Choice(Panel):
@@ -28,9 +31,16 @@ class Choice(Panel):
 
 
 class NumberField(Panel):
-    """A number between `limits`, with a slider where `drag` gives a handy range. Other text is passed on as typed."""
+    """A number between `limits`, with a slider where `drag` gives a handy range. Other text is passed on as typed.
+
+    A whole number that JavaScript cannot hold comes as text.
+    """
 
     script: ClassVar[str] = "number.js"
+
+    def preprocess(self, payload: Any) -> Any:
+        taken = super().preprocess(payload)
+        return int(taken) if isinstance(taken, str) and WHOLE.fullmatch(taken) else taken
 
     def accepts(self, payload: Any) -> bool:
         number = isinstance(payload, int | float) and not isinstance(payload, bool)
