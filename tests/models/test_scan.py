@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import CLIPTokenizer
 
 from pipelines.core.error import ModelUnusable, UnknownName
 from pipelines.core.presets import STARTER_MODELS
@@ -120,16 +121,27 @@ def test_half_a_character_in_a_config_is_a_problem(tmp_path: Path, starter_folde
     assert info.problem is not None and "cannot run yet (?)" in info.problem.problem
 
 
-FILES = sorted(p.relative_to(STARTER_MODELS / "flat").as_posix() for p in (STARTER_MODELS / "flat").rglob("*.*"))
+FILES = {p.relative_to(STARTER_MODELS / "flat").as_posix() for p in (STARTER_MODELS / "flat").rglob("*.*")}
+TWICE = {f"tokenizer/{name}" for name in ("tokenizer.json", "vocab.json", "merges.txt")}
+"""A tokenizer may be kept in its new form, its old one, or both, as the starter's is."""
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", sorted(FILES - TWICE))
 def test_every_file_of_the_folder_is_missed_by_its_name(file: str, tmp_path: Path, starter_folder: Path) -> None:
     folder = copy_of(starter_folder, tmp_path / "mine")
     (folder / file).unlink()
     info = read_model(folder, "mine")
     assert info.problem is not None
     assert info.problem.problem == f"The model 'mine' lacks {file}"
+
+
+@pytest.mark.parametrize("file", sorted(TWICE))
+def test_a_tokenizer_that_is_kept_twice_may_lose_one_form(file: str, tmp_path: Path, starter_folder: Path) -> None:
+    folder = copy_of(starter_folder, tmp_path / "mine")
+    (folder / file).unlink()
+    assert read_model(folder, "mine").problem is None
+    whole, rest = (CLIPTokenizer.from_pretrained(f / "tokenizer") for f in (starter_folder, folder))
+    assert rest("a red house, zebra").input_ids == whole("a red house, zebra").input_ids
 
 
 def without(file: str) -> Callable[[Path], None]:
