@@ -144,8 +144,12 @@ def test_a_tokenizer_that_is_kept_twice_may_lose_one_form(file: str, tmp_path: P
     assert rest("a red house, zebra").input_ids == whole("a red house, zebra").input_ids
 
 
-def without(file: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / file).unlink()
+def without(*files: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        for file in files:
+            (folder / file).unlink()
+
+    return spoil
 
 
 def not_json(file: str) -> Callable[[Path], None]:
@@ -170,7 +174,7 @@ def scheduled(**change: str) -> Callable[[Path], None]:
         (without("vae/config.json"), r"lacks vae/config.json; copy"),
         (without("text_encoder/model.safetensors"), r"lacks text_encoder/model.safetensors; copy"),
         (without("scheduler/scheduler_config.json"), r"lacks scheduler/scheduler_config.json; copy"),
-        (without("tokenizer/tokenizer.json"), r"lacks tokenizer/tokenizer.json; copy"),
+        (without(*TWICE), r"lacks tokenizer/tokenizer.json; copy"),
         (not_json("unet/config.json"), r"unet/config.json is not JSON; copy"),
         (not_json("model_index.json"), r"model_index.json is not JSON; copy"),
         (
