@@ -116,9 +116,11 @@ def test_presets_fill_the_form_and_own_ones_are_kept_replaced_and_deleted(easel:
     easel.page.get_by_role("button", name="Save these settings").click()
     easel.page.get_by_role("textbox", name="Name of the preset").fill("Mine & <yours>")
     easel.page.keyboard.press("Enter")
-    expect(easel.page.locator(".presets .reason")).to_be_visible()  # a name with < is refused, in words
-    easel.page.get_by_role("button", name="Save these settings").click()
+    refusal = easel.page.locator(".presets .reason")
+    expect(refusal).to_be_visible()  # a name with < is refused, in words, and stays to be corrected
+    expect(easel.page.get_by_role("textbox", name="Name of the preset")).to_have_value("Mine & <yours>")
     easel.page.get_by_role("textbox", name="Name of the preset").fill("Mine")
+    expect(refusal).to_be_hidden()
     easel.page.keyboard.press("Enter")
     expect(picker.locator("option:checked")).to_have_text("Mine")
     easel.reload()
@@ -126,6 +128,7 @@ def test_presets_fill_the_form_and_own_ones_are_kept_replaced_and_deleted(easel:
 
     easel.fill(steps=24)
     easel.page.get_by_role("button", name="Save these settings").click()
+    expect(easel.page.get_by_role("textbox", name="Name of the preset")).to_have_value("Mine")
     easel.page.get_by_role("textbox", name="Name of the preset").fill("mine")
     easel.page.get_by_role("button", name="Replace").click()
     expect(picker.locator("option:checked")).to_have_text("Mine")
@@ -134,6 +137,49 @@ def test_presets_fill_the_form_and_own_ones_are_kept_replaced_and_deleted(easel:
     expect(easel.field("steps")).to_have_value("25")
     easel.page.get_by_role("button", name="Delete", exact=True).click()
     expect(picker.locator("option", has_text="Mine")).to_have_count(0)
+
+
+def test_a_preset_that_equals_another_can_be_chosen_and_deleted(easel: Easel) -> None:
+    picker = easel.page.get_by_role("combobox", name="Preset")
+    picker.select_option("Exact classic")
+    easel.page.wait_for_function("Easel.form.values.sampler === 'ddim'")
+    easel.page.get_by_role("button", name="Save these settings").click()
+    easel.page.get_by_role("textbox", name="Name of the preset").fill("Twin")
+    easel.page.keyboard.press("Enter")
+    expect(picker.locator("option:checked")).to_have_text("Twin")
+    picker.select_option("Exact classic")
+    expect(picker.locator("option:checked")).to_have_text("Exact classic")
+    picker.select_option("Twin")
+    easel.page.get_by_role("button", name="Delete this preset").click()
+    easel.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(picker.locator("option:checked")).to_have_text("Exact classic")
+    expect(picker.locator("option", has_text="Twin")).to_have_count(0)
+
+
+def test_no_seed_and_minus_one_draw_a_new_one_and_a_long_one_keeps_its_digits(easel: Easel) -> None:
+    dice = easel.page.get_by_role("button", name="New seed every time")
+    for asked, is_fresh in (("5", "false"), ("-1", "true"), ("7", "false"), ("", "true")):
+        easel.fill(seed=asked)
+        expect(dice).to_have_attribute("aria-pressed", is_fresh)
+    easel.fill(prompt="a hill", steps=1)
+    easel.paint()
+    assert easel.values()["seed"] > 0
+    easel.fill(seed="12345678901234567891")
+    easel.generate.click()
+    expect(easel.problem).to_contain_text("Seed cannot be 12345678901234567891")
+    assert easel.field("seed").input_value() == "12345678901234567891"
+
+
+def test_a_problem_leaves_when_it_is_corrected_or_with_esc(easel: Easel) -> None:
+    for is_corrected in (True, False):
+        easel.fill(prompt="a hill", steps="three")
+        easel.generate.click()
+        expect(easel.problem).to_be_visible()
+        if is_corrected:
+            easel.fill(steps=3)
+        else:
+            easel.page.keyboard.press("Escape")
+        expect(easel.problem).to_have_count(0)
 
 
 def test_reuse_settings_brings_every_field_back_with_that_pictures_seed(easel: Easel) -> None:

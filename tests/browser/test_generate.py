@@ -121,6 +121,7 @@ def test_stop_after_this_keeps_the_picture_at_hand(easel: Easel, studio: Studio)
     [job] = studio.get("api/jobs")
     easel.page.get_by_role("button", name="Stop after this").click()
     expect(easel.page.get_by_role("button", name="Last picture")).to_be_disabled()
+    expect(easel.page.locator(".hud span").first).to_contain_text("Stops after this picture")
     studio.wait_until_idle()
     assert 1 <= len(studio.get(f"api/jobs/{job['id']}")["pictures"]) < 8
     easel.wait_for("done")

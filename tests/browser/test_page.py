@@ -19,7 +19,9 @@ STATES = {
     "disabled": ("The worker cannot start", ".invite.off"),
 }
 DARK = re.compile(r"\bdark\b")
-SIZES = {"desktop": (1440, 900), "laptop": (1280, 720), "phone": (390, 844)}
+SIZES = {
+    "desktop": (1440, 900), "laptop": (1280, 720), "phone": (390, 844), "narrow": (700, 800), "landscape": (667, 375),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -51,6 +53,18 @@ def test_nothing_overflows_and_the_action_is_in_reach(easel: Easel, shots: Path,
         assert box["x"] + box["width"] <= width
         assert height / 2 < box["y"] < box["y"] + box["height"] <= height
         easel.page.screenshot(path=shots / f"{size}_{state}.png")
+
+
+def test_a_phone_shows_the_stage_when_generate_or_a_problem_has_news(easel: Easel) -> None:
+    easel.page.set_viewport_size({"width": 390, "height": 844})
+    easel.reload()  # a phone begins without the details, which would lie over the foot
+    scrolled = "document.querySelector('#pages > .tabitem').scrollTop"
+    for steps in ("many", "60"):
+        easel.fill(prompt="a hill", steps=steps)
+        easel.page.evaluate(f"{scrolled} = 9999")
+        assert easel.page.evaluate(scrolled) > 100
+        easel.generate.click()
+        easel.page.wait_for_function(f"{scrolled} === 0")
 
 
 def test_picture_left_controls_right_action_bottom_right(easel: Easel) -> None:

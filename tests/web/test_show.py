@@ -66,6 +66,13 @@ def test_words_of_an_event(make_job: MakeJob, words: Words, event: Event, stage:
     assert (view.stage, view.title, view.line) == (stage, title, line)
 
 
+def test_a_job_that_stops_after_this_picture_counts_this_picture_only(make_job: MakeJob, words: Words) -> None:
+    soon = Progress(picture=2, count=4, step=15, steps=20, seconds_left=9)  # 5 of 45 steps are of this picture
+    assert show(make_job(state="running"), soon, words).last_line == "Stops after this picture · about 1 s left"
+    early = soon.model_copy(update={"seconds_left": None})
+    assert show(make_job(state="running"), early, words).last_line == "Stops after this picture"
+
+
 def test_a_preview_and_a_saved_picture_keep_the_progress_at_hand(make_job: MakeJob, words: Words) -> None:
     job = make_job(state="running", count=4, progress=PROGRESS, pictures=(7,))
     for event in (Preview(picture=2, step=12, jpeg=b"x"), PictureSaved(index=0, seed=1, file="a.png", seconds=1)):
