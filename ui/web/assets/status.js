@@ -37,38 +37,39 @@ function setOpen(open) {
   if (open) drawList();
 }
 
+const nothing = make('p', { class: 'quiet' }, say('queue.nothing'));
+const rows = new Map(); // job -> its row: only patched while the job goes on, so that its button can be pressed
+
 function drawList() {
   if (list.hidden) return;
-  const jobs = [...Easel.live.jobs.values()];
-  const focused = list.contains(document.activeElement) && document.activeElement.dataset.job;
-  list.replaceChildren(...(jobs.length ? jobs.map(row) : [make('p', { class: 'quiet' }, say('queue.nothing'))]));
-  if (focused) (list.querySelector(`[data-job="${CSS.escape(focused)}"]`) ?? pill).focus();
+  const { jobs } = Easel.live;
+  const focused = list.contains(document.activeElement) && document.activeElement;
+  for (const job of rows.keys()) if (!jobs.has(job)) rows.delete(job);
+  for (const view of jobs.values()) {
+    if (!rows.has(view.job)) rows.set(view.job, row(view.job));
+    rows.get(view.job).update(view);
+  }
+  const wanted = jobs.size ? [...jobs.keys()].map(job => rows.get(job).node) : [nothing];
+  const isSame = list.children.length === wanted.length && wanted.every((node, k) => node === list.children[k]);
+  if (!isSame) list.replaceChildren(...wanted);
+  if (focused) (focused.isConnected ? focused : pill).focus(); // not the next button: it would stop another job
 }
 
-function row(view) {
-  const isWaiting = view.stage === 'queued';
-  const stop = make(
-    'button',
-    {
-      class: 'btn sq',
-      'data-job': view.job,
-      'aria-label': say(isWaiting ? 'queue.remove' : 'queue.stop', { prompt: view.prompt || say('queue.untitled') }),
-      title: say(isWaiting ? 'queue.remove.title' : 'stage.stop_now'),
-      onclick: () => Easel.live.stop(view.job, 'now'),
+function row(job) {
+  const prompt = make('b', { dir: 'auto' });
+  const line = make('small');
+  const stop = make('button', { class: 'btn sq', onclick: () => Easel.live.stop(job, 'now') }, icon('close'));
+  return {
+    node: make('div', { class: 'queue-row' }, make('span', { class: 'grow' }, prompt, line), stop),
+    update(view) {
+      const name = view.prompt || say('queue.untitled');
+      const isWaiting = view.stage === 'queued';
+      patch.text(prompt, name);
+      patch.text(line, [view.title, view.line].filter(Boolean).join(' · '));
+      patch.attribute(stop, 'aria-label', say(isWaiting ? 'queue.remove' : 'queue.stop', { prompt: name }));
+      patch.attribute(stop, 'title', say(isWaiting ? 'queue.remove.title' : 'stage.stop_now'));
     },
-    icon('close'),
-  );
-  return make(
-    'div',
-    { class: 'queue-row' },
-    make(
-      'span',
-      { class: 'grow' },
-      make('b', { dir: 'auto' }, view.prompt || say('queue.untitled')),
-      make('small', {}, [view.title, view.line].filter(Boolean).join(' · ')),
-    ),
-    stop,
-  );
+  };
 }
 
 function showDevice(view) {
