@@ -113,10 +113,23 @@ def sweep(folder: Path) -> int:
 
 
 def _is_stale(file: Path) -> bool:
+    written = file.stat().st_mtime
     writer = re.match(rf"{re.escape(OURS)}(\d+)-", file.name)
-    if writer and not psutil.pid_exists(int(writer[1])):
+    if writer and not _still_writes(int(writer[1]), written):
         return True
-    return time.time() - file.stat().st_mtime > STALE_SECONDS
+    return time.time() - written > STALE_SECONDS
+
+
+def _still_writes(pid: int, written: float) -> bool:
+    """Whether process `pid` may be the one that wrote a file at that time."""
+    try:
+        process = psutil.Process(pid)
+        # A killed process keeps its number until its parent has looked; a number is given again after a while.
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written + 1
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
 
 
 def safe_name(text: str, *, noun: str = "name", field: str | None = None) -> str:

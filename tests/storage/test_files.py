@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
 import pytest
 
 from pipelines.core.error import InvalidRequest, StorageProblem
@@ -169,3 +170,21 @@ def test_names_that_would_leave_their_folder_or_fool_people_are_refused(name: st
 
 def test_two_spellings_of_one_name_are_one_name() -> None:
     assert safe_name("Cafe\u0301") == safe_name("Caf\u00e9")
+
+
+def test_a_killed_program_that_nobody_buried_yet_writes_no_more(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as writer:
+        os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and still has its number
+        left = tmp_path / f"{OURS}{writer.pid}-0.tmp"
+        left.touch()
+        assert sweep(tmp_path) == 1
+        assert not left.exists()
+
+
+def test_a_number_given_again_is_another_program(tmp_path: Path) -> None:
+    left = tmp_path / f"{OURS}{os.getpid()}-0.tmp"
+    left.touch()
+    assert sweep(tmp_path) == 0
+    before_us = psutil.Process().create_time() - 60
+    os.utime(left, (before_us, before_us))
+    assert sweep(tmp_path) == 1
