@@ -7,7 +7,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -29,11 +29,14 @@ from transformers.utils import logging as transformers_logging
 
 from pipelines.core.error import EaselError
 from pipelines.training import evaluate, stages
-from pipelines.training.exam import Score, Topic, questions
-from pipelines.training.loop import Report
+from pipelines.training.curves import curves_sheet
+from pipelines.training.evaluate import Appraisal
+from pipelines.training.exam import Score
+from pipelines.training.family import Family
+from pipelines.training.loop import Report, loss_curve
 from pipelines.training.model import open_model
-from pipelines.training.recipe import RECIPES, RecipeName
-from pipelines.training.stages import Run
+from pipelines.training.recipe import RECIPES, LoraName, RecipeName
+from pipelines.training.stages import Product, Run
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import random_scene
 from pipelines.training.world.scene import Style
@@ -48,19 +51,24 @@ RecipeOption = Annotated[RecipeName, typer.Option("--recipe", help="All numbers 
 UntilOption = Annotated[int | None, typer.Option("--until", min=1, help="Stop after this step; go on another time.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda, cuda:1, ...")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads, and processes that draw.")]
+CompileOption = Annotated[bool, typer.Option("--compile", help="torch.compile the UNet: pays on a GPU.")]
 OutOption = Annotated[Path, typer.Option("-o", "--out", help="Where the result goes.")]
+StyleOption = Annotated[Style, typer.Option(help="The hand that draws.")]
 SizeOption = Annotated[str, typer.Option(help="WIDTHxHEIGHT of one picture in pixels.")]
 ModelOption = Annotated[Path, typer.Option("--model", help="A model folder.")]
 
+FamilyOption = Annotated[Path, typer.Option("--family", help="The folder of all starter models.")]
+
 RUN = Path("runs/starter")
-MODEL = Path("presets/starter/flat")
+FAMILY = Path("presets/starter")
+MODEL = FAMILY / "flat"
 
 
-def _run(folder: Path, recipe: RecipeName, device: str, threads: int) -> Run:
+def _run(folder: Path, recipe: RecipeName, device: str, threads: int, *, compiled: bool = False) -> Run:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EaselError("There is no CUDA device here", fix="use --device cpu")
     torch.set_num_threads(threads)
-    return Run(RECIPES[recipe], folder, device, processes=threads)
+    return Run(RECIPES[recipe], folder, device, processes=threads, compiled=compiled)
 
 
 def _follow(name: str, reports: Iterator[Report]) -> None:
@@ -88,7 +96,7 @@ def _columns() -> tuple[ProgressColumn, ...]:
 @app.command()
 def world(
     out: OutOption = Path("world.png"),
-    style: Annotated[Style, typer.Option(help="The hand that draws.")] = Style.FLAT,
+    style: StyleOption = Style.FLAT,
     size: SizeOption = "128x128",
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 40,
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
@@ -103,8 +111,7 @@ def world(
 @app.command()
 def tokenizer(run: RunOption = RUN, recipe: RecipeOption = RecipeName.STARTER) -> None:
     """Learn the world's words (seconds)."""
-    learnt = stages.make_tokenizer(_run(run, recipe, "cpu", 1))
-    console.print(f"{len(learnt)} tokens in {run / 'tokenizer'}")
+    _follow("tokenizer", stages.make_tokenizer(_run(run, recipe, "cpu", 1)))
 
 
 def _training_stage(name: str, start: Callable[..., Iterator[Report]], help_text: str) -> None:
@@ -116,8 +123,9 @@ def _training_stage(name: str, start: Callable[..., Iterator[Report]], help_text
         until: UntilOption = None,
         device: DeviceOption = "cpu",
         threads: ThreadsOption = 1,
+        compiled: CompileOption = False,
     ) -> None:
-        _follow(name, start(_run(run, recipe, device, threads), until=until))
+        _follow(name, start(_run(run, recipe, device, threads, compiled=compiled), until=until))
 
     app.command(name, help=help_text)(command)
 
@@ -126,70 +134,152 @@ _training_stage("text", stages.train_text, "Teach the text tower what captions s
 _training_stage("vae", stages.train_vae, "Train the VAE, and bring its latents to SD's units.")
 _training_stage("refine", stages.train_refine, "Train the VAE further, on the subjects' details.")
 _training_stage("polish", stages.train_polish, "Train the VAE's decoder further; its latents stay as they are.")
-_training_stage("unet", stages.train_unet, "Train the UNet; draws and encodes its pictures when their time comes.")
-_training_stage("judge", stages.train_judge, "Train the reader of kinds that `evaluate` needs.")
+_training_stage("inpaint", stages.train_inpaint, "Train the inpainting UNet, from the flat one.")
+_training_stage("embedding", stages.train_embedding, "Find a new word's vector by textual inversion.")
+_training_stage("judge", stages.train_judge, "Train the reader of pictures that `evaluate` needs.")
 
 
 @app.command()
-def export(run: RunOption = RUN, recipe: RecipeOption = RecipeName.STARTER, out: OutOption = MODEL) -> None:
-    """Write the model as a folder that stock diffusers opens, in fp16."""
-    stages.export(_run(run, recipe, "cpu", 1), out)
-    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    console.print(f"{size / 1e6:.2f} MB in {out}")
+def unet(
+    style: StyleOption = Style.FLAT,
+    run: RunOption = RUN,
+    recipe: RecipeOption = RecipeName.STARTER,
+    until: UntilOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 1,
+    compiled: CompileOption = False,
+) -> None:
+    """Train the UNet of a style: the flat one from noise, the ink one from the flat."""
+    on = _run(run, recipe, device, threads, compiled=compiled)
+    _follow(f"unet {style}", stages.train_unet(on, style, until=until))
+
+
+@app.command()
+def lora(
+    name: Annotated[LoraName, typer.Argument(help="What it adds to a picture.")],
+    run: RunOption = RUN,
+    recipe: RecipeOption = RecipeName.STARTER,
+    until: UntilOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 1,
+    compiled: CompileOption = False,
+) -> None:
+    """Train a LoRA on the flat UNet."""
+    on = _run(run, recipe, device, threads, compiled=compiled)
+    _follow(f"lora {name}", stages.train_lora(on, name, until=until))
+
+
+@app.command(name="all")
+def everything(
+    run: RunOption = RUN,
+    recipe: RecipeOption = RecipeName.STARTER,
+    out: OutOption = FAMILY,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 1,
+    compiled: CompileOption = False,
+) -> None:
+    """The whole family, from nothing to finished files: every stage in order, each from where it stopped."""
+    on = _run(run, recipe, device, threads, compiled=compiled)
+    for name, start in stages.ORDER.items():
+        _follow(name, start(on))
+    _export(on, tuple(Product), out)
+
+
+@app.command()
+def export(
+    products: Annotated[list[Product] | None, typer.Argument(help="What to write; if none is named, all.")] = None,
+    run: RunOption = RUN,
+    recipe: RecipeOption = RecipeName.STARTER,
+    out: OutOption = FAMILY,
+) -> None:
+    """Write finished models, LoRAs and the embedding in fp16, as other tools open them."""
+    _export(_run(run, recipe, "cpu", 1), tuple(products or Product), out)
+
+
+def _export(run: Run, products: tuple[Product, ...], out: Path) -> None:
+    for product in products:
+        path = stages.export(run, product, out)
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        console.print(f"{sum(file.stat().st_size for file in files) / 1e6:.2f} MB in {path}")
+
+
+@app.command()
+def curves(run: RunOption = RUN, out: OutOption = Path("curves.png")) -> None:
+    """The loss of every training stage so far, as a picture."""
+    drawn = {file.stem: loss_curve(file) for file in sorted(run.glob("*.pt"))}
+    if not drawn:
+        raise EaselError(f"There is no training state in {run}", fix="run a training stage first, or name its --run")
+    curves_sheet(drawn).save(out, optimize=True)
 
 
 @app.command(name="evaluate")
-def examine(
+def examine(  # noqa: PLR0913, PLR0917, one for each option
     model: ModelOption = MODEL,
     run: RunOption = RUN,
     recipe: RecipeOption = RecipeName.STARTER,
-    size: SizeOption = "128x128",
+    style: StyleOption = Style.FLAT,
+    size: SizeOption = "192x192",
     count: Annotated[int, typer.Option(min=1, help="Prompts per topic.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
     guidance: Annotated[float, typer.Option(help="Classifier-free guidance.")] = 4.0,
     threads: ThreadsOption = 1,
 ) -> None:
-    """Mark the model's pictures of held-out scenes, next to drawings and VAE reconstructions of the same scenes."""
+    """Mark the model's pictures, next to drawings and VAE reconstructions of the same scenes, and compare the sets."""
     torch.set_num_threads(threads)
     width, height = _size(size)
-    manner = evaluate.Manner(width, height, guidance=guidance)
-    judge, pipeline = Run(RECIPES[recipe], run).judge(), open_model(model)
-    artists = {
-        "drawing": evaluate.drawings(manner),
-        "through the VAE": evaluate.reconstructions(pipeline.vae, manner),
-        "model": evaluate.model(pipeline, manner),
-    }
-    scores = {
-        f"{topic}, {name}": evaluate.examine(artist, questions(topic, count, seed=0), judge)
-        for topic in Topic
-        for name, artist in artists.items()
-    }
-    _show(scores)
-    typer.echo(json.dumps({name: asdict(score) for name, score in scores.items()}, indent=1))
+    manner = evaluate.Manner(width, height, style, steps=steps, guidance=guidance)
+    appraisal = evaluate.appraise(open_model(model), Run(RECIPES[recipe], run).judge(), manner, count)
+    _show(appraisal)
+    typer.echo(json.dumps(asdict(appraisal), indent=1))
 
 
 @app.command()
 def grid(
     model: ModelOption = MODEL,
     out: OutOption = Path("grid.png"),
-    size: SizeOption = "128x128",
-    count: Annotated[int, typer.Option(min=1, help="How many held-out prompts.")] = 24,
+    size: SizeOption = "192x192",
+    count: Annotated[int, typer.Option(min=1, help="How many held-out prompts.")] = 64,
     columns: Annotated[int, typer.Option(min=1, help="Pictures in a row.")] = 8,
 ) -> None:
     """A labelled sheet of the model's pictures of held-out scenes, first come, none chosen."""
     width, height = _size(size)
-    asked = questions(Topic.COMBINATIONS, count, seed=1)
+    asked = evaluate.mixed(count, seed=1)
     artist = evaluate.model(open_model(model), evaluate.Manner(width, height))
     pictures = [picture for _, picture in evaluate.answers(artist, asked)]
     labels = [evaluate.short_label(q.scene) for q in asked]
     evaluate.sheet(pictures, columns=columns, labels=labels).save(out, optimize=True)
 
 
-def _show(scores: dict[str, Score]) -> None:
-    table = Table("", "pictures", "sky", "ground", "colour", "kind")
-    for name, score in scores.items():
-        shares = (score.sky, score.ground, score.colour, score.kind)
-        table.add_row(name, str(score.pictures), *(f"{share:.3f}" for share in shares))
+@app.command()
+def effects(
+    family: FamilyOption = FAMILY,
+    run: RunOption = RUN,
+    recipe: RecipeOption = RecipeName.STARTER,
+    size: SizeOption = "192x192",
+    count: Annotated[int, typer.Option(min=2, help="Pictures for each reading.")] = 50,
+    out: OutOption = Path("effects.png"),
+    threads: ThreadsOption = 1,
+) -> None:
+    """Mix the styles, use the LoRAs, the new word and the inpainting model: figures as JSON, and a sheet to look at."""
+    torch.set_num_threads(threads)
+    tried = Family(family, evaluate.Manner(*_size(size)))
+    tried.sheet().save(out, optimize=True)
+    typer.echo(json.dumps(asdict(tried.measure(Run(RECIPES[recipe], run).judge(), count)), indent=1))
+
+
+def _show(found: Appraisal) -> None:
+    table = Table("", *(field.name for field in fields(Score)))
+    for name, score in found.scores.items():
+        pictures, *shares = astuple(score)
+        table.add_row(name, str(pictures), *(f"{share:.3f}" for share in shares))
     console.print(table)
+    for name, distance in found.fid.items():
+        console.print(f"FID {distance:.2f}: {name}, {found.fid_pictures} of each")
+    for style, decibels in found.psnr.items():
+        console.print(f"PSNR {decibels:.2f} dB: {style} drawings through the VAE and back")
+    for style, trust in found.judge.items():
+        console.print(f"The judge on {style}: kind {trust.kind:.3f}, worn {trust.worn:.3f}, none {trust.none:.3f}")
+    console.print(f"{found.seconds:.2f} s per picture")
 
 
 def _size(text: str) -> tuple[int, int]:

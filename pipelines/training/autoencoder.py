@@ -1,6 +1,6 @@
 """The VAE's beginning, its objective, and the end: an exact change of units that makes SD's 0.18215 true of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -124,13 +124,16 @@ class VaeObjective:
 
 
 @torch.no_grad()
-def fold_statistics(vae: AutoencoderKL, latents: Tensor) -> None:
+def fold_statistics(vae: AutoencoderKL, latents: Sequence[Tensor]) -> None:
     """Change the units of the latent space so that 0.18215 times a latent has mean 0 and variance 1 per channel.
 
-    `latents` (n, 4, h, w) are posterior means of many pictures in the present units. The change is exact: what the
-    encoder's last 1x1 convolution multiplies and adds, the decoder's first one undoes.
+    `latents`, each (n, 4, h, w), are posterior means of many pictures in the present units, by size; every size counts
+    the same. The change is exact: what the encoder's last 1x1 convolution multiplies and adds, the decoder's first one
+    undoes.
     """
-    std, mean = torch.std_mean(latents.float(), dim=(0, 2, 3))
+    moments = [torch.stack([some.mean((0, 2, 3)), some.square().mean((0, 2, 3))]) for some in latents]
+    mean, square = torch.stack(moments).mean(0).to(vae.device)
+    std = (square - mean.square()).sqrt()
     gain = 1 / (SCALING_FACTOR * std)
     shift = -mean * gain
     n = len(gain)

@@ -20,7 +20,7 @@ from pipelines.training.examples import Batch, ExampleStream
 from pipelines.training.text import hidden_states, token_ids
 
 TIMESTEPS = 1000
-SUBJECT_WEIGHT = 3.0  # added to the loss inside the subjects' boxes
+SUBJECT_WEIGHT = 3.0  # added to the loss inside the subjects' boxes, and inside masks
 CLIP_SKIP_SHARE = 0.15  # of the steps read the text tower's layer before the last, so that "clip skip 2" works
 SNR_CAP = 5.0
 
@@ -59,8 +59,15 @@ def subject_weights(boxes: Tensor, height: int, width: int) -> Tensor:
     return 1 + SUBJECT_WEIGHT * inside.any(dim=1, keepdim=True).float()
 
 
+def _area_weights(batch: Batch) -> Tensor:
+    """Loss weights (n, 1, h, w): what is to be learnt there is the subject, or when inpainting what the mask hides."""
+    if batch.known is not None:
+        return 1 + SUBJECT_WEIGHT * batch.known[:, :1]
+    return subject_weights(batch.boxes, *batch.latents.shape[-2:])
+
+
 class UnetObjective:
-    """The loss of step k; the text tower is frozen."""
+    """The loss of step k. A text tower with nothing to learn is only read."""
 
     def __init__(
         self,
@@ -72,7 +79,8 @@ class UnetObjective:
         seed: int,
     ) -> None:
         self._unet, self._tokenizer, self._examples, self._seed = unet, tokenizer, examples, seed
-        self._encoder = encoder.eval().requires_grad_(False)
+        self._encoder = encoder.eval()
+        self._words_learn = any(weight.requires_grad for weight in encoder.parameters())
         self._alphas = cumulative_alphas()
 
     def __call__(self, step: int) -> Tensor:
@@ -82,10 +90,13 @@ class UnetObjective:
         noise = torch.randn(latents.shape, generator=generator)
         times = self._times(len(latents), generator)
         alphas = self._alphas[times]
-        weights = step_weights(alphas).view(-1, 1, 1, 1) * subject_weights(batch.boxes, *latents.shape[-2:])
+        weights = step_weights(alphas).view(-1, 1, 1, 1) * _area_weights(batch)
         on = self._unet.device
         context = self._context(batch, skip=float(torch.rand((), generator=generator)) < CLIP_SKIP_SHARE)
-        predicted: Tensor = self._unet(noised(latents, noise, alphas).to(on), times.to(on), context).sample
+        shown = noised(latents, noise, alphas)
+        if batch.known is not None:
+            shown = torch.cat([shown, batch.known], dim=1)
+        predicted: Tensor = self._unet(shown.to(on), times.to(on), context).sample
         errors = (predicted.float() - velocity(latents, noise, alphas).to(on)).square()
         return torch.mean(weights.to(on) * errors)
 
@@ -94,7 +105,7 @@ class UnetObjective:
         share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
         return (share * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
 
-    @torch.no_grad()
     def _context(self, batch: Batch, *, skip: bool) -> Tensor:
-        last, before = hidden_states(self._encoder, token_ids(self._tokenizer, batch.texts).to(self._unet.device))
+        with torch.set_grad_enabled(self._words_learn):
+            last, before = hidden_states(self._encoder, token_ids(self._tokenizer, batch.texts).to(self._unet.device))
         return before if skip else last

@@ -1,4 +1,4 @@
-"""The examination: prompts for scenes that training never saw, and marks read from the pictures."""
+"""The examination: prompts for scenes that training may have drawn or never did, and marks read from the pictures."""
 
 import random
 from collections.abc import Sequence
@@ -9,21 +9,22 @@ from statistics import mean
 import numpy as np
 from PIL import Image
 
-from pipelines.training.checkers.kinds import KindNet, kind_of
-from pipelines.training.checkers.pixels import colour_of, ground_of, sky_of
+from pipelines.training.checkers.judge import Judge, kinds_of
+from pipelines.training.checkers.pixels import colours_of, ground_of, sky_of
 from pipelines.training.world.canvas import Box
 from pipelines.training.world.captions import full_caption
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import HELD_OUT_PAIRS, random_scene
-from pipelines.training.world.scene import Place, Scene, Size
+from pipelines.training.world.scene import Place, Scene, Size, Style
+
+DRAFT = 64  # pixels along the shorter side of drawings that only tell where things stand
 
 
 class Topic(StrEnum):
-    """What a set of questions asks. None of its scenes was drawn for training."""
+    """What a set of questions asks. Of all but the first, no scene was drawn for training."""
 
-    COMBINATIONS = (
-        "combinations"  # one subject; its colour is known for its kind, but not under this sky on this ground
-    )
+    SEEN = "seen"  # one subject in a combination that training drew
+    COMBINATIONS = "combinations"  # one subject; its colour is known for its kind, but not in this setting
     PAIRS = "pairs"  # one subject of a kind that was never drawn in this colour
     SIDES = "sides"  # one subject on the left or right
     DUOS = "duos"  # two subjects
@@ -51,6 +52,16 @@ class Mark:
     colours: tuple[bool, ...]
     kinds: tuple[bool, ...]
 
+    @property
+    def subjects(self) -> bool:
+        """Whether every subject has its kind and its colour."""
+        return all(self.kinds) and all(self.colours)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.subjects and self.sky and self.ground
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -59,8 +70,10 @@ class Score:
     pictures: int
     sky: float
     ground: float
-    colour: float
-    kind: float
+    colour: float  # over all subjects
+    kind: float  # over all subjects
+    subjects: float  # pictures in which every subject has its kind and its colour
+    whole: float  # pictures in which nothing is wrong
 
 
 def questions(topic: Topic, count: int, *, seed: int) -> tuple[Question, ...]:
@@ -68,7 +81,7 @@ def questions(topic: Topic, count: int, *, seed: int) -> tuple[Question, ...]:
     rng = random.Random(f"{topic} {seed}")
     asked: list[Question] = []
     while len(asked) < count:
-        scene = random_scene(rng, held_out=True, pairs=float(topic is Topic.DUOS))
+        scene = random_scene(rng, held_out=topic is not Topic.SEEN, duos=float(topic is Topic.DUOS))
         if _belongs(scene, topic):
             asked.append(Question(scene, seed=1000 * seed + len(asked)))
     return tuple(asked)
@@ -78,7 +91,7 @@ def _belongs(scene: Scene, topic: Topic) -> bool:
     unseen_pair = any((s.kind, s.colour) in HELD_OUT_PAIRS for s in scene.subjects)
     centred = scene.place is Place.CENTRE
     match topic:
-        case Topic.COMBINATIONS:
+        case Topic.SEEN | Topic.COMBINATIONS:
             return centred and not unseen_pair
         case Topic.PAIRS:
             return centred and unseen_pair and scene.subjects[0].size is not Size.SMALL
@@ -88,32 +101,36 @@ def _belongs(scene: Scene, topic: Topic) -> bool:
             return not unseen_pair
 
 
-def mark(question: Question, picture: Image.Image, judge: KindNet) -> Mark:
-    """Read `picture` where a drawing of the scene would have its subjects."""
+def mark(question: Question, picture: Image.Image, judge: Judge, style: Style) -> Mark:
+    """Read `picture`, asked for in `style`, where a drawing of the scene would have its subjects."""
     scene = question.scene
-    width, height = picture.size
     pixels = np.asarray(picture)
-    around = list(zip(scene.subjects, expected_boxes(scene, width, height), strict=True))
+    boxes = expected_boxes(scene, *picture.size)
+    kinds, colours = kinds_of(judge, picture, boxes), colours_of(pixels, boxes, style)
     return Mark(
-        sky=sky_of(pixels) is scene.sky,
-        ground=ground_of(pixels, scene.sky) is scene.ground,
-        colours=tuple(colour_of(pixels, box) is subject.colour for subject, box in around),
-        kinds=tuple(kind_of(judge, picture, box) is subject.kind for subject, box in around),
+        sky=sky_of(pixels, style) is scene.sky,
+        ground=ground_of(pixels, scene.sky, style) is scene.ground,
+        colours=tuple(seen is subject.colour for seen, subject in zip(colours, scene.subjects, strict=True)),
+        kinds=tuple(seen is subject.kind for seen, subject in zip(kinds, scene.subjects, strict=True)),
     )
 
 
 def expected_boxes(scene: Scene, width: int, height: int) -> tuple[Box, ...]:
     """Where the subjects of `scene` are on average over several drawings, in fractions of the picture."""
-    several = np.array([draw(scene, seed, width=width, height=height).boxes for seed in range(6)])  # (6, subjects, 4)
+    shrink = DRAFT / min(width, height)  # where things stand is seen on small drawings too, nine times sooner
+    wide, high = (8 * round(side * shrink / 8) for side in (width, height))
+    several = np.array([draw(scene, seed, width=wide, height=high).boxes for seed in range(6)])  # (6, subjects, 4)
     return tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in several.mean(0))
 
 
 def score(marks: Sequence[Mark]) -> Score:
-    """Shares over all pictures, and over all their subjects."""
+    """The shares of `marks` that are right."""
     return Score(
         pictures=len(marks),
         sky=mean(m.sky for m in marks),
         ground=mean(m.ground for m in marks),
         colour=mean(right for m in marks for right in m.colours),
         kind=mean(right for m in marks for right in m.kinds),
+        subjects=mean(m.subjects for m in marks),
+        whole=mean(m.whole for m in marks),
     )

@@ -11,7 +11,14 @@ from pipelines.training.latents import LatentSet
 from pipelines.training.world.captions import caption, no_caption
 from pipelines.training.world.scene import Scene
 
+Say = Callable[[Scene, random.Random], str]
+
 UNTOLD = 0.1  # share of the examples without a caption (Ho & Salimans 2022, section 3.2: 0.1 or 0.2)
+
+
+def spoken(scene: Scene, rng: random.Random) -> str:
+    """One of the ways to say the scene."""
+    return caption(scene, rng).text
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +33,19 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Latents (n, 4, h, w), boxes (n, 2, 4) in fractions, and n texts."""
+    """Latents (n, 4, h, w), boxes (n, 2, 4) in fractions, n texts, and for inpainting what is known (n, 5, h, w)."""
 
     latents: Tensor
     boxes: Tensor
     texts: list[str]
+    known: Tensor | None = None
 
 
 class ExampleStream:
     """Batches as a pure function of (seed, step)."""
 
-    def __init__(self, buckets: tuple[Bucket, ...], *, steps: int, seed: int) -> None:
-        self._buckets, self._steps, self._seed = buckets, steps, seed
+    def __init__(self, buckets: tuple[Bucket, ...], *, steps: int, seed: int, say: Say = spoken) -> None:
+        self._buckets, self._steps, self._seed, self._say = buckets, steps, seed, say
         self._opened: dict[int, LatentSet] = {}
         self._scenes: dict[tuple[int, int], Scene] = {}  # (bucket, picture): telling scenes anew takes longer
 
@@ -46,9 +54,10 @@ class ExampleStream:
         number = rng.choices(range(len(self._buckets)), self._weights(step / self._steps))[0]
         source = self._source(number)
         picks = [rng.randrange(len(source.latents)) for _ in range(self._buckets[number].batch)]
-        texts = [no_caption(rng) if rng.random() < UNTOLD else caption(self._scene(number, i), rng).text for i in picks]
+        texts = [no_caption(rng) if rng.random() < UNTOLD else self._say(self._scene(number, i), rng) for i in picks]
         index = torch.tensor(picks)
-        return Batch(source.latents[index].float(), source.boxes[index], texts)
+        known = None if source.known is None else source.known[index].float()
+        return Batch(source.latents[index].float(), source.boxes[index], texts, known)
 
     def _source(self, bucket: int) -> LatentSet:
         if bucket not in self._opened:

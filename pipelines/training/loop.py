@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.core.error import EaselError
+from pipelines.training.optimisers import optimisers
 
 Objective = Callable[[int], Tensor]  # step -> scalar loss
+
+CURVE_POINTS = 500  # of the loss over a whole run, kept with its state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,6 @@ class Job:
     pace: Pace
     checkpoint: Path
     averaging: float = 0.999  # decay of the weights' moving average, which is what the run hands over
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.01
     save_seconds: float = 60.0
 
 
@@ -63,29 +64,34 @@ class _State:
     """What a checkpoint holds."""
 
     module: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimisers: tuple[torch.optim.Optimizer, ...]
     average: dict[str, Tensor]
     step: int = 0
     loss: float = 0.0
+    curve: list[tuple[int, float]] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
 
     def save(self, file: Path) -> None:
         """Write whole or not at all: a cut while saving leaves the previous checkpoint."""
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".part")
-        values = {"module": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
-        torch.save({**values, "average": self.average, "step": self.step, "loss": self.loss}, partial)
+        values = {"module": self.module.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
+        torch.save({**values, "average": self.average, **self._progress()}, partial)
         partial.replace(file)
         self.saved_at = time.monotonic()
+
+    def _progress(self) -> dict[str, object]:
+        return {"step": self.step, "loss": self.loss, "curve": self.curve}
 
     def load(self, file: Path) -> None:
         """Take up a run where `save` left it."""
         values = torch.load(file, map_location="cpu", weights_only=True)
         self.module.load_state_dict(values["module"])
-        self.optimiser.load_state_dict(values["optimiser"])
+        for optimiser, kept in zip(self.optimisers, values["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         for name, tensor in values["average"].items():
             self.average[name].copy_(tensor)
-        self.step, self.loss = values["step"], values["loss"]
+        self.step, self.loss, self.curve = values["step"], values["loss"], values["curve"]
 
 
 def train(job: Job, *, until: int | None = None) -> Iterator[Report]:
@@ -105,6 +111,8 @@ def train(job: Job, *, until: int | None = None) -> Iterator[Report]:
         state.step += 1
         share = max(0.01, 1 / state.step)
         state.loss += share * (float(loss.detach()) - state.loss)
+        if state.step % -(-job.pace.steps // CURVE_POINTS) == 0:
+            state.curve.append((state.step, state.loss))
         if time.monotonic() - state.saved_at > job.save_seconds or state.step == stop:
             state.save(job.checkpoint)
         yield Report(state.step, job.pace.steps, state.loss)
@@ -114,10 +122,8 @@ def train(job: Job, *, until: int | None = None) -> Iterator[Report]:
 
 def _start(job: Job) -> _State:
     trained = {n: p for n, p in job.module.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(
-        trained.values(), lr=job.pace.rate, betas=job.betas, weight_decay=job.weight_decay, fused=True
-    )
-    state = _State(job.module, optimiser, {n: p.detach().clone() for n, p in trained.items()})
+    average = {name: weight.detach().clone() for name, weight in trained.items()}
+    state = _State(job.module, optimisers(job.module, job.pace.rate), average)
     if job.checkpoint.is_file():
         state.load(job.checkpoint)
         if state.step > job.pace.steps:
@@ -130,13 +136,15 @@ def _start(job: Job) -> _State:
 
 def _descend(job: Job, state: _State, loss: Tensor) -> None:
     """One optimiser step on `loss`, with the gradient's norm clipped to 1, and the moving average after it."""
-    for group in state.optimiser.param_groups:
-        group["lr"] = job.pace.rate_at(state.step)
-    state.optimiser.zero_grad(set_to_none=True)
+    for optimiser in state.optimisers:
+        optimiser.zero_grad()
+        for group in optimiser.param_groups:
+            group["lr"] = job.pace.rate_at(state.step)
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     trained = [p for p in job.module.parameters() if p.requires_grad]
     nn.utils.clip_grad_norm_(trained, 1.0)
-    state.optimiser.step()
+    for optimiser in state.optimisers:
+        optimiser.step()
     decay = min(job.averaging, (1 + state.step) / (10 + state.step))
     torch._foreach_lerp_(list(state.average.values()), [p.detach() for p in trained], 1 - decay)
 
@@ -144,6 +152,14 @@ def _descend(job: Job, state: _State, loss: Tensor) -> None:
 def take_average(module: nn.Module, average: dict[str, Tensor]) -> None:
     """Replace the trained parameters of `module` by their moving average."""
     module.load_state_dict({**module.state_dict(), **average})
+
+
+def loss_curve(checkpoint: Path) -> list[tuple[int, float]]:
+    """Steps and moving averages of the loss, from the first step of a run to where it stands."""
+    if not checkpoint.is_file():
+        raise EaselError(f"There is no training state at {checkpoint}", fix="run this training stage first")
+    curve: list[tuple[int, float]] = torch.load(checkpoint, map_location="cpu", weights_only=True)["curve"]
+    return curve
 
 
 def averaged(module: nn.Module, checkpoint: Path) -> nn.Module:

@@ -3,12 +3,21 @@
 import shutil
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TypeVar
 
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.core.error import EaselError
+from pipelines.training.networks import LATENT_CHANNELS
 from pipelines.training.tokenizer import save_tokenizer
 
 
@@ -41,7 +50,8 @@ def save_model(
     unet: UNet2DConditionModel,
 ) -> None:
     """Write the pipeline's folder in fp16, whole or not at all; what was in `folder` before is replaced."""
-    pipeline = StableDiffusionPipeline(
+    kind = StableDiffusionPipeline if unet.config.in_channels == LATENT_CHANNELS else StableDiffusionInpaintPipeline
+    pipeline = kind(
         vae=vae.to(memory_format=torch.contiguous_format).half(),
         text_encoder=text_encoder.half(),
         tokenizer=tokenizer,
@@ -67,8 +77,20 @@ def save_model(
 
 def open_model(folder: Path) -> StableDiffusionPipeline:
     """The stock pipeline of `folder` in fp32, from local files only and without progress bars."""
+    return _open(StableDiffusionPipeline, folder)
+
+
+def open_inpaint_model(folder: Path) -> StableDiffusionInpaintPipeline:
+    """The stock inpainting pipeline of `folder`, likewise."""
+    return _open(StableDiffusionInpaintPipeline, folder)
+
+
+Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
+
+
+def _open(kind: type[Pipeline], folder: Path) -> Pipeline:
     if not (folder / "model_index.json").is_file():
         raise EaselError(f"{folder} is no diffusers model folder", fix="name one that holds a model_index.json")
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    pipeline: Pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -1,5 +1,6 @@
 """The three networks of a starter model, in the layout of Stable Diffusion 1.x and small enough for a repository."""
 
+import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -54,7 +55,7 @@ def new_unet(latent_side: int) -> UNet2DConditionModel:
         sample_size=latent_side,
         down_block_types=(*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
         up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
-        block_out_channels=(32, 64, 96, 96),
+        block_out_channels=(64, 80, 80, 64),
         layers_per_block=2,
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=2,  # diffusers' old name for the number of heads
@@ -64,6 +65,19 @@ def new_unet(latent_side: int) -> UNet2DConditionModel:
         if name.endswith((".conv2", "proj_out")) or name == "conv_out":
             zero(module)
     return unet
+
+
+def for_inpainting(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """A copy of `unet` that is also shown a mask and the latents of what is around it: 4 + 1 + 4 channels.
+
+    The new channels begin without weight, as in Stable Diffusion's inpainting model, so that at first nothing changes.
+    """
+    wider = UNet2DConditionModel.from_config(unet.config, in_channels=2 * LATENT_CHANNELS + 1)
+    weights = unet.state_dict()
+    narrow = weights["conv_in.weight"]
+    weights["conv_in.weight"] = torch.cat([narrow, torch.zeros_like(narrow[:, :1]), torch.zeros_like(narrow)], dim=1)
+    wider.load_state_dict(weights)
+    return wider
 
 
 def zero(module: nn.Module) -> None:

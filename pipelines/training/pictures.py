@@ -1,9 +1,11 @@
 """Drawn pictures as arrays on disk, and the crops and examples that training takes from them."""
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor
 from pipelines.core.error import EaselError
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import random_scene
-from pipelines.training.world.scene import Scene, Style
+from pipelines.training.world.scene import PLAIN, Scene, Style, Twist
 
 DRAW_AT_ONCE = 64  # pictures per task handed to a drawing process
 
@@ -29,24 +31,34 @@ class PictureSet:
     height: int = 128  # pixels
     style: Style = Style.FLAT
     held_out: bool = False
+    duos: float = 0.2  # share of the pictures with two subjects, 0-1
+    twist: Twist = PLAIN
 
     @property
     def name(self) -> str:
-        """A folder name that tells sets apart."""
-        return f"{self.style}-{self.width}x{self.height}{'-heldout' if self.held_out else ''}"
+        """A file name that tells sets apart."""
+        words = (self.style, f"{self.width}x{self.height}", "heldout" if self.held_out else "", self.twist.name)
+        return "-".join(word for word in words if word)
 
     def scene(self, index: int) -> Scene:
         """What picture `index` shows."""
-        return random_scene(random.Random(self._seed_of(index)), held_out=self.held_out)
+        return random_scene(random.Random(self.seed_of(index)), held_out=self.held_out, duos=self.duos)
 
-    def _seed_of(self, index: int) -> int:
+    def seed_of(self, index: int) -> int:
+        """The seed of picture `index`."""
         # Sizes share no scenes: a model that memorised one size would still meet new ones in the next.
         return ((self.seed * 4096 + self.width) * 4096 + self.height) * 10_000_019 + index
 
     def picture(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (h, w, 3) uint8, and boxes (2, 4) in fractions; a missing second box is all zero."""
-        size = {"width": self.width, "height": self.height}
-        drawing = draw(self.scene(index), self._seed_of(index) + 1, style=self.style, **size)
+        drawing = draw(
+            self.scene(index),
+            self.seed_of(index) + 1,
+            width=self.width,
+            height=self.height,
+            style=self.style,
+            twist=self.twist,
+        )
         boxes = np.zeros((2, 4), np.float32)
         boxes[: len(drawing.boxes)] = drawing.boxes
         return np.asarray(drawing.image), boxes
@@ -79,12 +91,24 @@ def _draw_all(wanted: PictureSet, home: Path, processes: int) -> None:
     shape = (wanted.count, wanted.height, wanted.width, 3)
     pixels = open_memmap(home / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
     boxes = np.zeros((wanted.count, 2, 4), np.float32)
-    starts = range(0, wanted.count, DRAW_AT_ONCE)
-    with ProcessPoolExecutor(processes) as pool:
-        for start, (some, around) in zip(starts, pool.map(partial(_draw_some, wanted), starts), strict=True):
-            pixels[start : start + len(some)], boxes[start : start + len(some)] = some, around
+    start = 0
+    for some, around in in_parts(wanted, processes):
+        pixels[start : start + len(some)], boxes[start : start + len(some)] = some, around
+        start += len(some)
     pixels.flush()
     np.save(home / "boxes.npy", boxes)  # last: its presence says that the set is whole
+
+
+def in_parts(wanted: PictureSet, processes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pixels (n, h, w, 3) uint8 and boxes (n, 2, 4) of `wanted`, drawn by `processes`, a few pictures at a time."""
+    draw_part, starts = partial(_draw_some, wanted), range(0, wanted.count, DRAW_AT_ONCE)
+    if processes == 1:
+        yield from map(draw_part, starts)
+        return
+    ahead = 4 * processes  # parts drawn before they are asked for; they wait in memory
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for first in range(0, len(starts), ahead):
+            yield from pool.map(draw_part, starts[first : first + ahead])
 
 
 def _draw_some(wanted: PictureSet, start: int) -> tuple[np.ndarray, np.ndarray]:

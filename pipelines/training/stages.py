@@ -1,14 +1,14 @@
-"""The stages of a run, in order. Each takes up what the stages before it left in the run's folder.
+"""The stages of a run. Each takes up what the stages before it left in the run's folder.
 
-tokenizer -> text -> vae -> refine -> unet -> export -> evaluate (needs judge)
-                                  `-> polish -'
+tokenizer -> text -> vae -> refine -> unet flat -> unet ink, inpaint, loras, embedding -> export -> evaluate
+                                  `-> polish ---------------------------------------------'
 
-`unet` may begin before `refine` ends: what a prompt means is learnt as well from coarser latents, and the refined
-ones are near enough to go on with. `polish` leaves the latents as they are and may run beside it.
+`polish` leaves the latents as they are and may run beside the UNets.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +21,22 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.core.error import EaselError
 from pipelines.training import autoencoder, networks
 from pipelines.training.autoencoder import VaeObjective
-from pipelines.training.checkers.kinds import KindNet, KindObjective
+from pipelines.training.checkers.judge import Judge
+from pipelines.training.checkers.lessons import JudgeObjective
 from pipelines.training.diffusion import UnetObjective
-from pipelines.training.examples import Bucket, ExampleStream
+from pipelines.training.embedding import NewWord, learn_word, save_word, with_colour
+from pipelines.training.examples import Bucket, ExampleStream, Say, spoken
 from pipelines.training.latents import LatentSet, encode, encoded
 from pipelines.training.loop import Job, Objective, Pace, Report, averaged, train
+from pipelines.training.lora import add_lora, save_lora
 from pipelines.training.model import save_model
 from pipelines.training.pictures import CropStream, Pictures, PictureSet, drawn
-from pipelines.training.recipe import Crops, Recipe
+from pipelines.training.recipe import Crops, LoraName, Recipe, UnetPlan
 from pipelines.training.text import TextObjective, TextTask
 from pipelines.training.tokenizer import save_tokenizer, train_tokenizer, world_texts
+from pipelines.training.world.scene import Style
 
+VAE_STAGES = ("vae", "refine", "polish")
 FOLDED_ON = 512  # pictures whose latents give the statistics folded into the VAE
 
 
@@ -43,14 +48,15 @@ class Run:
     folder: Path
     device: str = "cpu"
     processes: int = 1  # that draw pictures
+    compiled: bool = False  # whether UNets train compiled
 
     def checkpoint(self, stage: str) -> Path:
         """Where a training stage keeps its state."""
         return self.folder / f"{stage}.pt"
 
-    def pictures(self, wanted: PictureSet, shelf: str = "pictures") -> Pictures:
-        """A drawn set; drawn now if it is not there yet."""
-        return drawn(wanted, self.folder / shelf, processes=self.processes)
+    def pictures(self, wanted: PictureSet) -> Pictures:
+        """A set drawn for the VAE; drawn now if it is not there yet."""
+        return drawn(wanted, self.folder / "vae-pictures", processes=self.processes)
 
     def tokenizer(self) -> CLIPTokenizer:
         """The tokenizer of the stage of that name."""
@@ -63,40 +69,62 @@ class Run:
         """The trained text tower."""
         task = new_text_task(self)
         averaged(task, self.checkpoint("text"))
-        return task.encoder.to(self.device)
+        return task.encoder.to(self.device).requires_grad_(False)
 
-    def vae(self) -> AutoencoderKL:
-        """The finished VAE in SD's units: polished or refined, if those stages have ended."""
-        for stage in ("polish", "refine", "vae"):
+    def vae(self, *stages: str) -> AutoencoderKL:
+        """The VAE in SD's units as the last finished of `stages` left it, by default of all there are."""
+        for stage in reversed(stages or VAE_STAGES):
             folder = self.folder / stage
             if (folder / "config.json").is_file():
                 vae = AutoencoderKL.from_pretrained(folder, local_files_only=True)
                 return vae.eval().to(self.device, memory_format=torch.channels_last)  # a fifth faster on CPUs
-        raise EaselError(f"There is no finished VAE in {self.folder}", fix="run the stage `vae` to its end")
+        stage = (stages or VAE_STAGES)[0]
+        raise EaselError(f"There is no finished VAE in {self.folder}", fix=f"run the stage `{stage}` to its end")
 
-    def latents(self, wanted: PictureSet) -> LatentSet:
+    def latents(self, wanted: PictureSet, *, masked: bool = False) -> LatentSet:
         """The latents of a picture set by the VAE that is finished now."""
-        shelf = "latents-refined" if (self.folder / "refine").is_dir() else "latents"
-        return encoded(self.vae(), self.pictures(wanted), self.folder / shelf)
+        return encoded(self.vae(), wanted, self.folder / "latents", masked=masked, processes=self.processes)
 
-    def unet(self) -> UNet2DConditionModel:
-        """The UNet, as far as it is trained."""
+    def unet(self, style: Style = Style.FLAT) -> UNet2DConditionModel:
+        """The UNet of `style`, as far as it is trained."""
         unet = new_unet(self)
-        averaged(unet, self.checkpoint("unet"))
+        averaged(unet, self.checkpoint(f"unet-{style}"))
         return unet.eval()
 
-    def judge(self) -> KindNet:
-        """The trained reader of kinds."""
-        net = KindNet()
-        averaged(net, self.checkpoint("judge"))
-        return net.eval()
+    def inpaint_unet(self) -> UNet2DConditionModel:
+        """The inpainting UNet, as far as it is trained."""
+        unet = networks.for_inpainting(new_unet(self))
+        averaged(unet, self.checkpoint("inpaint"))
+        return unet.eval()
+
+    def lora_unet(self, name: LoraName) -> UNet2DConditionModel:
+        """The flat UNet with a LoRA beside it, as far as that is trained."""
+        plan = self.recipe.loras[name]
+        unet = new_unet(self)
+        add_lora(unet, plan.rank, plan.alpha)
+        averaged(unet, self.checkpoint(f"lora-{name}"))
+        return unet.eval()
+
+    def word(self) -> NewWord:
+        """The new word's vector, as far as it is found."""
+        plan = self.recipe.word
+        word = learn_word(self.text_encoder(), self.tokenizer(), plan.word, plan.like)
+        averaged(word, self.checkpoint("embedding"))
+        return word
+
+    def judge(self) -> Judge:
+        """The judge of pictures, as far as it is trained."""
+        judge = Judge()
+        averaged(judge, self.checkpoint("judge"))
+        return judge.eval()
 
 
-def make_tokenizer(run: Run) -> CLIPTokenizer:
-    """Stage `tokenizer`: learn the world's words."""
-    tokenizer = train_tokenizer(world_texts(run.recipe.seed, run.recipe.texts))
-    save_tokenizer(tokenizer, run.folder / "tokenizer")
-    return tokenizer
+def make_tokenizer(run: Run) -> Iterator[Report]:
+    """Stage `tokenizer`: learn the world's words, in one step."""
+    if not (run.folder / "tokenizer" / "vocab.json").is_file():
+        tokenizer = train_tokenizer(world_texts(run.recipe.seed, run.recipe.texts))
+        save_tokenizer(tokenizer, run.folder / "tokenizer")
+    yield Report(1, 1, 0.0)
 
 
 def train_text(run: Run, *, until: int | None = None) -> Iterator[Report]:
@@ -117,60 +145,148 @@ def train_vae(run: Run, *, until: int | None = None) -> Iterator[Report]:
 
 
 def train_refine(run: Run, *, until: int | None = None) -> Iterator[Report]:
-    """Stage `refine`: the VAE goes on, looking mostly at the subjects, for windows and faces."""
-    vae = run.vae()
-    crops = _crops(run, run.recipe.refine_crops)
-    objective = VaeObjective(vae, crops, seed=run.recipe.seed + 1, unit=networks.SCALING_FACTOR)
-    return _train_vae(run, vae, _job(run, "refine", vae, objective, run.recipe.refine), until)
+    """Stage `refine`: the VAE goes on, on larger crops and mostly on the subjects, for windows and faces."""
+    return _go_on(run, "refine", run.vae("vae"), run.recipe.refine, until)
 
 
 def train_polish(run: Run, *, until: int | None = None) -> Iterator[Report]:
     """Stage `polish`: the decoder alone goes on, so that the UNet's latents stay true."""
-    vae = run.vae()
+    vae = run.vae("refine")
     for part in (vae.encoder, vae.quant_conv):
         part.requires_grad_(False)
-    crops = _crops(run, run.recipe.refine_crops)
-    objective = VaeObjective(vae, crops, seed=run.recipe.seed + 2, unit=networks.SCALING_FACTOR)
-    return _train_vae(run, vae, _job(run, "polish", vae, objective, run.recipe.polish), until)
+    return _go_on(run, "polish", vae, run.recipe.polish, until)
+
+
+def _go_on(run: Run, stage: str, vae: AutoencoderKL, pace: Pace, until: int | None) -> Iterator[Report]:
+    crops = _crops(run, run.recipe.detail_crops)
+    seed = run.recipe.seed + list(VAE_STAGES).index(stage)
+    objective = VaeObjective(vae, crops, seed=seed, unit=networks.SCALING_FACTOR)
+    return _train_vae(run, vae, _job(run, stage, vae, objective, pace), until)
 
 
 def _train_vae(run: Run, vae: AutoencoderKL, job: Job, until: int | None) -> Iterator[Report]:
     """Train; at the end bring the latents to SD's units, if they have moved, and store the VAE."""
-    report = Report(0, job.pace.steps, 0.0)
+    folder = run.folder / job.checkpoint.stem
+    moved = not (folder / "config.json").is_file()
     for report in train(job, until=until):
+        moved = True
         yield report
-    if report.step == report.steps:
+    if moved and (until is None or until >= job.pace.steps):
         if next(vae.encoder.parameters()).requires_grad:
             _fold(run, vae)
-        vae.save_pretrained(run.folder / job.checkpoint.stem)
+        vae.save_pretrained(folder)
 
 
-def train_unet(run: Run, *, until: int | None = None) -> Iterator[Report]:
-    """Stage `unet`: from noise and words to latents."""
-    recipe = run.recipe
-    buckets = tuple(
-        Bucket(partial(run.latents, wanted), plan.batch, plan.weight, plan.enters)
-        for wanted, plan in zip(recipe.picture_sets(), recipe.buckets, strict=True)
+def train_unet(run: Run, style: Style = Style.FLAT, *, until: int | None = None) -> Iterator[Report]:
+    """Stage `unet`: from noise and words to latents. The flat UNet begins with chance, the ink one with the flat."""
+    plan, unet = (run.recipe.flat, new_unet(run)) if style is Style.FLAT else (run.recipe.ink, run.unet())
+    objective = _objective(run, unet, plan)
+    return train(_job(run, f"unet-{style}", unet, objective, plan.pace), until=until)
+
+
+def train_inpaint(run: Run, *, until: int | None = None) -> Iterator[Report]:
+    """Stage `inpaint`: the flat UNet learns to paint in a mask only, so that it fits what is around."""
+    plan, unet = run.recipe.inpaint, networks.for_inpainting(run.unet())
+    objective = _objective(run, unet, plan)
+    return train(_job(run, "inpaint", unet, objective, plan.pace), until=until)
+
+
+def train_lora(run: Run, name: LoraName, *, until: int | None = None) -> Iterator[Report]:
+    """Stage `lora`: an adapter beside the frozen flat UNet learns what no prompt asks for."""
+    plan, unet = run.recipe.loras[name], run.unet()
+    torch.manual_seed(run.recipe.seed)
+    add_lora(unet, plan.rank, plan.alpha)
+    objective = _objective(run, unet, plan.shown)
+    return train(_job(run, f"lora-{name}", unet, objective, plan.shown.pace), until=until)
+
+
+def train_embedding(run: Run, *, until: int | None = None) -> Iterator[Report]:
+    """Stage `embedding`: a vector for a colour that has no word yet."""
+    plan, unet = run.recipe.word, run.unet().requires_grad_(False)
+    encoder, tokenizer = run.text_encoder(), run.tokenizer()
+    word = learn_word(encoder, tokenizer, plan.word, plan.like)
+    objective = UnetObjective(
+        _placed(run, unet), encoder, tokenizer, _examples(run, plan.shown, with_colour(plan.word)), seed=run.recipe.seed
     )
-    unet = new_unet(run).to(run.device)
+    return train(_job(run, "embedding", word, objective, plan.shown.pace), until=until)
+
+
+def _objective(run: Run, unet: UNet2DConditionModel, plan: UnetPlan) -> UnetObjective:
+    examples = _examples(run, plan)
+    return UnetObjective(_placed(run, unet), run.text_encoder(), run.tokenizer(), examples, seed=run.recipe.seed)
+
+
+def _placed(run: Run, unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """`unet` where and as it trains fastest."""
+    unet.to(run.device, memory_format=torch.channels_last)  # an eighth faster on CPUs
     if run.device == "cpu":
         unet.set_attn_processor(AttnProcessor())  # with so small heads plain products train faster than SDPA
-    examples = ExampleStream(buckets, steps=recipe.unet.steps, seed=recipe.seed)
-    objective = UnetObjective(unet, run.text_encoder(), run.tokenizer(), examples, seed=recipe.seed)
-    return train(_job(run, "unet", unet, objective, recipe.unet), until=until)
+    compiled: UNet2DConditionModel = torch.compile(unet) if run.compiled else unet
+    return compiled
+
+
+def _examples(run: Run, plan: UnetPlan, say: Say = spoken) -> ExampleStream:
+    buckets = tuple(
+        Bucket(partial(run.latents, run.recipe.picture_set(plan, b), masked=plan.masked), b.batch, b.weight, b.enters)
+        for b in plan.buckets
+    )
+    return ExampleStream(buckets, steps=plan.pace.steps, seed=run.recipe.seed, say=say)
 
 
 def train_judge(run: Run, *, until: int | None = None) -> Iterator[Report]:
-    """Stage `judge`: the reader of kinds, which sees drawings only."""
+    """Stage `judge`: who looks at pictures in the examination; it learns from drawings only."""
     torch.manual_seed(run.recipe.seed)
-    net = KindNet()
-    objective = KindObjective(net, run.recipe.judge_batch, run.recipe.seed)
-    return train(_job(run, "judge", net, objective, run.recipe.judge), until=until)
+    judge = Judge()
+    objective = JudgeObjective(judge, run.recipe.judge_batch, run.recipe.seed)
+    return train(_job(run, "judge", judge, objective, run.recipe.judge), until=until)
 
 
-def export(run: Run, folder: Path) -> None:
-    """Stage `export`: the model as a folder that stock diffusers opens."""
-    save_model(folder, vae=run.vae(), text_encoder=run.text_encoder(), tokenizer=run.tokenizer(), unet=run.unet())
+ORDER: dict[str, Callable[[Run], Iterator[Report]]] = {
+    "tokenizer": make_tokenizer,
+    "text": train_text,
+    "vae": train_vae,
+    "refine": train_refine,
+    "unet flat": train_unet,
+    "polish": train_polish,
+    "unet ink": partial(train_unet, style=Style.INK),
+    "inpaint": train_inpaint,
+    **{f"lora {name}": partial(train_lora, name=name) for name in LoraName},
+    "embedding": train_embedding,
+    "judge": train_judge,
+}
+
+
+class Product(StrEnum):
+    """What a run makes, by the name it is shipped under."""
+
+    FLAT = "flat"
+    INK = "ink"
+    INPAINT = "inpaint"
+    GLOW = "glow"
+    SNOWFALL = "snowfall"
+    TEAL = "teal"
+
+
+def export(run: Run, product: Product, folder: Path) -> Path:
+    """Stage `export`: write `product` under `folder` as other tools open it; returns where."""
+    match product:
+        case Product.FLAT | Product.INK:
+            return _export_model(run, folder / product, run.unet(Style(product)))
+        case Product.INPAINT:
+            return _export_model(run, folder / product, run.inpaint_unet())
+        case Product.GLOW | Product.SNOWFALL:
+            file, plan = folder / "loras" / f"{product}.safetensors", run.recipe.loras[LoraName(product)]
+            save_lora(file, run.lora_unet(LoraName(product)), rank=plan.rank, alpha=plan.alpha, title=product.title())
+            return file
+        case Product.TEAL:
+            file = folder / "embeddings" / f"{product}.safetensors"
+            save_word(file, run.word())
+            return file
+
+
+def _export_model(run: Run, folder: Path, unet: UNet2DConditionModel) -> Path:
+    save_model(folder, vae=run.vae(), text_encoder=run.text_encoder(), tokenizer=run.tokenizer(), unet=unet)
+    return folder
 
 
 def new_text_task(run: Run) -> TextTask:
@@ -190,11 +306,12 @@ def _job(run: Run, stage: str, module: nn.Module, objective: Objective, pace: Pa
 
 
 def _crops(run: Run, crops: Crops) -> CropStream:
-    sets = tuple(run.pictures(wanted, "vae-pictures") for wanted in run.recipe.vae_sets)
+    sets = tuple(run.pictures(wanted) for wanted in run.recipe.vae_sets)
     return CropStream(sets, crops.batch, crops.side, run.recipe.seed, crops.on_subject, run.device)
 
 
 def _fold(run: Run, vae: AutoencoderKL) -> None:
-    pictures = run.pictures(run.recipe.vae_sets[0], "vae-pictures")
-    some = replace(pictures, pixels=pictures.pixels[:FOLDED_ON], boxes=pictures.boxes[:FOLDED_ON])
-    autoencoder.fold_statistics(vae, encode(vae, some).float() / networks.SCALING_FACTOR)
+    """Both styles count the same, so that neither is at home in the latents more than the other."""
+    sets = dict.fromkeys(run.recipe.vae_sets)
+    latents = [encode(vae, run.pictures(wanted).pixels[: FOLDED_ON // len(sets)]) for wanted in sets]
+    autoencoder.fold_statistics(vae, [torch.from_numpy(some).float() / networks.SCALING_FACTOR for some in latents])

@@ -98,7 +98,7 @@ class TextObjective:
     def examples(self, step: int) -> tuple[Tensor, dict[Aspect, Tensor]]:
         """Ids (n, 77) and classes (n) of the captions of `step`."""
         rng = random.Random(self._seed * 1_000_003 + step)
-        scenes = [random_scene(rng, pairs=0.4) for _ in range(self._batch)]
+        scenes = [random_scene(rng, duos=0.4) for _ in range(self._batch)]
         told = [caption(scene, rng) for scene in scenes]
         truths = [truth(scene, words) for scene, words in zip(scenes, told, strict=True)]
         device = next(self._task.parameters()).device

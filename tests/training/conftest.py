@@ -21,15 +21,7 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """All stages of the toy recipe, done."""
     torch.set_num_threads(1)
     run = Run(TOY, Path(tmp_path_factory.mktemp("toy")))
-    stages.make_tokenizer(run)
-    for stage in (
-        stages.train_text,
-        stages.train_vae,
-        stages.train_refine,
-        stages.train_polish,
-        stages.train_unet,
-        stages.train_judge,
-    ):
+    for stage in stages.ORDER.values():
         for _ in stage(run):
             pass
     return run

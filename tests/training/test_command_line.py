@@ -1,6 +1,5 @@
 """`python -m pipelines.training`: what a person types, and what it answers."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 from PIL import Image
 
 from pipelines.training.__main__ import main
-from pipelines.training.stages import Run
 
 # diffusers' solvers hand tensors to numpy in a way that numpy 2 will refuse some day; theirs to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -28,7 +26,8 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
     [
         (["world", "--size", "100x128"], "100 px", "multiple of 8"),
         (["world", "--size", "large"], "'large' is no size", "write WIDTHxHEIGHT"),
-        (["export", "--run", "nowhere"], "no finished VAE", "run the stage `vae` to its end"),
+        (["export", "flat", "--run", "nowhere"], "no training state at nowhere", "run the training stage before"),
+        (["curves", "--run", "nowhere"], "no training state in nowhere", "run a training stage first"),
         (["grid", "--model", "nowhere"], "nowhere is no diffusers model folder", "model_index.json"),
         (["text", "--run", "nowhere"], "no tokenizer", "run the stage `tokenizer` first"),
     ],
@@ -71,21 +70,22 @@ def test_a_stage_runs_in_parts(
     assert "text 4/4" in capfd.readouterr().err
 
 
-def test_an_evaluation_is_a_table_and_json(
-    toy_run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = ("--run", toy_run.folder, "--recipe", "toy")
-    assert typed(monkeypatch, "export", *run, "-o", tmp_path / "model") == 0
-    assert typed(monkeypatch, "evaluate", *run, "--model", tmp_path / "model", "--size", "64x64", "--count", 2) == 0
-    answer = capfd.readouterr()
-    scores = json.loads(answer.out)
-    assert scores["combinations, drawing"]["pictures"] == 2
-    assert set(scores["duos, model"]) == {"pictures", "sky", "ground", "colour", "kind"}
-    assert "through the VAE" in answer.err
-
-
 def test_help_names_every_stage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "--help") == 0
-    stages = ("world", "tokenizer", "text", "vae", "refine", "polish", "unet", "judge", "export", "evaluate", "grid")
+    stages = (
+        "world",
+        "tokenizer",
+        "text",
+        "vae",
+        "refine",
+        "polish",
+        "unet",
+        "inpaint",
+        "lora",
+        "embedding",
+        "judge",
+        "all",
+    )
+    results = ("export", "evaluate", "grid", "curves")
     answer = capsys.readouterr().out
-    assert all(stage in answer for stage in stages)
+    assert all(word in answer for word in (*stages, *results))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.training.world.canvas import Canvas
-from pipelines.training.world.palette import GROUNDS, Paint, Rgb, tinted
+from pipelines.training.world.palette import GROUNDS, SEABED, Paint, Rgb, tinted
 from pipelines.training.world.scene import Ground, Sky
 
 
@@ -116,7 +116,7 @@ def _sea(land: Land) -> None:
     far, near = land.layers(Ground.SEA)
     land.hills(0, 0.3, far)
     land.hills(14, 1.2, near, waves=3)
-    land.hills(32, 1.4, land.lit((30, 108, 160)), waves=3)
+    land.hills(32, 1.4, land.lit(SEABED), waves=3)
     for _ in range(8):
         x, y = land.anywhere(6)
         q = rng.uniform(3, 5.5)

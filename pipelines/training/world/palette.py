@@ -1,8 +1,11 @@
 """Every colour of the world, sRGB 0-255. The checkers read the same tables, so drawing and checking cannot drift."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.training.world.scene import Colour, Ground, Sky
+import numpy as np
+
+from pipelines.training.world.scene import Colour, Ground, Sky, Style
 
 Rgb = tuple[int, int, int]
 Paint = tuple[int, ...]  # three numbers, or four: the last is opacity, 0-255
@@ -33,6 +36,8 @@ GROUNDS: dict[Ground, tuple[Rgb, Rgb]] = {
     Ground.SNOW: ((204, 220, 240), (226, 236, 248)),
     Ground.SEA: ((64, 160, 200), (40, 130, 180)),
 }
+
+SEABED: Rgb = (30, 108, 160)  # a third layer, which only the sea has
 
 TINTS: dict[Sky, tuple[float, float, float]] = {
     Sky.DAY: (1.0, 1.0, 1.0),
@@ -69,22 +74,38 @@ def tinted(colour: Paint, sky: Sky) -> Rgb:
     return red, green, blue
 
 
+def washed(colours: np.ndarray, thickness: float | np.ndarray = 1.0) -> np.ndarray:
+    """What `colours` (..., 3), float32 0-255, look like as a wash on paper; `thickness` is 1 on average."""
+    grey = colours.mean(-1, keepdims=True)
+    muted = 255 - (255 - (grey + (colours - grey) * 0.82)) * thickness * 0.92
+    paper = np.array(PAPER, dtype=np.float32)
+    on_paper: np.ndarray = paper * (muted.clip(0, 255) / 255) ** 0.9
+    return on_paper
+
+
+def shown(paints: Sequence[Rgb], style: Style) -> np.ndarray:
+    """`paints` as pictures of `style` show them, (n, 3) float32; in ink, on average."""
+    colours = np.array(paints, dtype=np.float32)
+    return washed(colours) if style is Style.INK else colours
+
+
 @dataclass(frozen=True, slots=True)
 class Coat:
     """The paints of one subject: its colour with shade and light, and what shines in its windows."""
 
     colour: Colour
     night: bool
+    instead: Rgb | None = None  # a paint of no palette, in place of the colour's
 
     @property
     def base(self) -> Rgb:
         """The colour a prompt names."""
-        return COLOURS[self.colour]
+        return self.instead or COLOURS[self.colour]
 
     @property
     def shade(self) -> Rgb:
         """The side away from the light. White is shaded blue-grey: a darker white would read as purple."""
-        return (208, 213, 226) if self.colour is Colour.WHITE else darker(self.base)
+        return (208, 213, 226) if self.base == COLOURS[Colour.WHITE] else darker(self.base)
 
     @property
     def light(self) -> Rgb:

@@ -33,10 +33,10 @@ def _kept_out(kind: Kind, colour: Colour, sky: Sky, ground: Ground) -> bool:
     return (3 * k + 7 * c + s + 2 * g) % HELD_OUT_EVERY == 0
 
 
-def random_scene(rng: random.Random, *, held_out: bool = False, pairs: float = 0.2) -> Scene:
-    """A scene that is (or, for training, is not) held out; a share `pairs` (0-1) has two subjects."""
+def random_scene(rng: random.Random, *, held_out: bool = False, duos: float = 0.2) -> Scene:
+    """A scene that is (or, for training, is not) held out; a share `duos` (0-1) has two subjects."""
     while True:
-        scene = _any_scene(rng, two=rng.random() < pairs)
+        scene = _any_scene(rng, two=rng.random() < duos)
         if is_held_out(scene) == held_out:
             return scene
 

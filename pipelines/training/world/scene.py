@@ -107,3 +107,21 @@ class Scene:
     def combinations(self) -> tuple[tuple[Kind, Colour, Sky, Ground], ...]:
         """What decides whether a scene is kept out of training (see `sampling.is_held_out`)."""
         return tuple((s.kind, s.colour, self.sky, self.ground) for s in self.subjects)
+
+
+@dataclass(frozen=True, slots=True)
+class Twist:
+    """What a drawing may have that no prompt of the world asks for: material for LoRAs and embeddings."""
+
+    glow: bool = False  # a golden light behind every subject, with sparks in it
+    snowfall: bool = False  # flakes over everything
+    coat: tuple[int, int, int] | None = None  # every subject in this paint (sRGB 0-255), whatever its colour is
+
+    @property
+    def name(self) -> str:
+        """A word for file names; empty for no twist."""
+        coat = "coat-{:02x}{:02x}{:02x}".format(*self.coat) if self.coat else ""
+        return "-".join(word for word in (self.glow * "glow", self.snowfall * "snowfall", coat) if word)
+
+
+PLAIN = Twist()

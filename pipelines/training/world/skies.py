@@ -76,4 +76,12 @@ def paint_rainfall(canvas: Canvas) -> None:
         canvas.line([(x, y), (x - 2, y + 7)], (205, 222, 240, 170), 0.9)
 
 
+def paint_snowfall(canvas: Canvas) -> None:
+    """Flakes over everything, painted last."""
+    rng = canvas.rng
+    for _ in range(round(64 * canvas.width * canvas.height / 128**2)):
+        flake = (rng.uniform(0, canvas.width), rng.uniform(0, canvas.height))
+        canvas.disc(flake, rng.choice([1.0, 1.4, 1.9]), (255, 255, 255, 240), contour=False)
+
+
 PAINTERS: dict[Sky, SkyPainter] = {Sky.DAY: _day, Sky.NIGHT: _night, Sky.SUNSET: _sunset, Sky.RAIN: _rain}

@@ -1,12 +1,13 @@
 """Puts subjects into the picture: who stands where, how large, on what."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.training.world import buildings, plants, things
 from pipelines.training.world.canvas import Box, Canvas, Frame
 from pipelines.training.world.palette import Coat, tinted
-from pipelines.training.world.scene import Ground, Kind, Place, Relation, Scene, Size, Sky, Subject
+from pipelines.training.world.scene import PLAIN, Ground, Kind, Place, Relation, Scene, Size, Sky, Subject, Twist
 
 PAINTERS: dict[Kind, Callable[[Canvas, Coat], None]] = {
     Kind.HOUSE: buildings.house,
@@ -26,6 +27,9 @@ PLACES: dict[Place, float] = {Place.LEFT: 0.27, Place.CENTRE: 0.5, Place.RIGHT: 
 FLOATING = {Kind.BALLOON, Kind.BOAT, Kind.ROCKET}  # cast no shadow where they are and need no island
 FACING_EITHER_WAY = {Kind.CAT, Kind.CAR, Kind.BOAT}
 BROAD = {Kind.HOUSE, Kind.CASTLE, Kind.CAR}
+MIDDLES = {Kind.BALLOON: -36.0, Kind.ROCKET: -24.0}  # units under the baseline where a subject's middle is, else -22
+GLOW_RADIUS = 42.0  # units, at scale 1
+GLOW_RINGS = 14
 BASELINE = 35.0  # units under the horizon where a subject stands
 
 
@@ -55,19 +59,34 @@ def spots(scene: Scene) -> tuple[Spot, ...]:
     )
 
 
-def paint_subjects(canvas: Canvas, scene: Scene, horizon: float) -> tuple[Box, ...]:
+def paint_subjects(canvas: Canvas, scene: Scene, horizon: float, twist: Twist = PLAIN) -> tuple[Box, ...]:
     """Paint the scene's subjects; returns their boxes in the order of `scene.subjects`, in fractions of the picture."""
-    return tuple(_paint(canvas, scene, spot, horizon) for spot in spots(scene))
+    return tuple(_paint(canvas, scene, spot, horizon, twist) for spot in spots(scene))
 
 
-def _paint(canvas: Canvas, scene: Scene, spot: Spot, horizon: float) -> Box:
+def _paint(canvas: Canvas, scene: Scene, spot: Spot, horizon: float, twist: Twist) -> Box:
     frame = _frame(canvas, spot, horizon)
     kind = spot.subject.kind
     with canvas.at(frame):
+        if twist.glow:
+            _paint_glow(canvas, kind)
         _paint_underfoot(canvas, kind, scene)
     with canvas.at(frame):
-        PAINTERS[kind](canvas, Coat(spot.subject.colour, night=scene.sky is Sky.NIGHT))
+        PAINTERS[kind](canvas, Coat(spot.subject.colour, night=scene.sky is Sky.NIGHT, instead=twist.coat))
         return canvas.covered
+
+
+def _paint_glow(canvas: Canvas, kind: Kind) -> None:
+    """A halo of golden light around the subject's middle, with sparks in it."""
+    rng, middle = canvas.rng, (0.0, MIDDLES.get(kind, -22.0))
+    for i in range(GLOW_RINGS):
+        canvas.disc(middle, GLOW_RADIUS * (1 - i / GLOW_RINGS), (255, 206, 84, 26), contour=False)
+    for _ in range(rng.randint(5, 8)):
+        turn, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.68, 0.98) * GLOW_RADIUS
+        x, y, ray = reach * math.cos(turn), middle[1] + reach * math.sin(turn), rng.uniform(2.0, 3.2)
+        for dx, dy in ((ray, 0.3 * ray), (0.3 * ray, ray)):
+            diamond = [(x - dx, y), (x, y - dy), (x + dx, y), (x, y + dy)]
+            canvas.polygon(diamond, (255, 246, 190), contour=False)
 
 
 def _frame(canvas: Canvas, spot: Spot, horizon: float) -> Frame:

@@ -8,7 +8,7 @@ from pipelines.training.world.captions import Aspect, caption, full_caption, no_
 from pipelines.training.world.sampling import random_scene
 from pipelines.training.world.scene import Colour, Ground, Kind, Place, Relation, Scene, Sky, Subject
 
-SCENES = [random_scene(random.Random(seed), pairs=0.4) for seed in range(150)]
+SCENES = [random_scene(random.Random(seed), duos=0.4) for seed in range(150)]
 RED_HOUSE = Scene((Subject(Kind.HOUSE, Colour.RED),), Sky.NIGHT, Ground.MEADOW)
 
 

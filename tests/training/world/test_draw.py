@@ -10,7 +10,20 @@ from pipelines.core.error import EaselError
 from pipelines.training.world.draw import draw
 from pipelines.training.world.palette import PAPER
 from pipelines.training.world.sampling import random_scene
-from pipelines.training.world.scene import Colour, Ground, Kind, Place, Relation, Scene, Size, Sky, Style, Subject
+from pipelines.training.world.scene import (
+    PLAIN,
+    Colour,
+    Ground,
+    Kind,
+    Place,
+    Relation,
+    Scene,
+    Size,
+    Sky,
+    Style,
+    Subject,
+    Twist,
+)
 
 CAT = Scene((Subject(Kind.CAT, Colour.BLUE),), Sky.SUNSET, Ground.MEADOW)
 
@@ -102,3 +115,36 @@ def test_a_boat_is_only_ever_at_sea() -> None:
     boats = [s for s in scenes if any(subject.kind is Kind.BOAT for subject in s.subjects)]
     assert boats
     assert all(s.ground is Ground.SEA for s in boats)
+
+
+def test_a_glow_is_golden_light_around_the_subject_and_fades_outward() -> None:
+    scene = Scene(CAT.subjects, Sky.DAY, Ground.MEADOW)
+    plain, lit = (pixels(draw(scene, 5, twist=twist).image) for twist in (PLAIN, Twist(glow=True)))
+    warmer = (lit - plain)[..., :2].sum(-1) - (lit - plain)[..., 2]
+    left, top, right, bottom = (round(edge * 128) for edge in draw(scene, 5).boxes[0])
+    near = warmer[top:bottom, [left - 6, left - 4, right + 4]].mean()
+    far = warmer[top:bottom, [0, 2, 126]].mean()
+    assert near > 15
+    assert abs(far) < near / 4
+
+
+def test_snowfall_is_white_flakes_over_everything() -> None:
+    plain, snowy = (pixels(draw(CAT, 5, twist=twist).image) for twist in (PLAIN, Twist(snowfall=True)))
+    changed = np.abs(snowy - plain).sum(-1) > 40
+    quarters = [changed[y : y + 64, x : x + 64].mean() for y in (0, 64) for x in (0, 64)]
+    assert min(quarters) > 0.01
+    assert max(quarters) < 0.12
+    assert snowy[changed].mean() > 190
+
+
+def test_a_coat_replaces_the_colour_of_the_subject_alone() -> None:
+    plain, teal = draw(CAT, 5), draw(CAT, 5, twist=Twist(coat=(0, 158, 165)))
+    assert plain.boxes == teal.boxes
+    changed = np.abs(pixels(plain.image) - pixels(teal.image)).sum(-1) > 60
+    left, top, right, bottom = (round(edge * 128) for edge in plain.boxes[0])
+    assert changed[top:bottom, left:right].sum() == changed.sum() > 500
+
+
+def test_twists_have_names_that_tell_them_apart() -> None:
+    twists = (PLAIN, Twist(glow=True), Twist(snowfall=True), Twist(coat=(0, 158, 165)), Twist(glow=True, snowfall=True))
+    assert [twist.name for twist in twists] == ["", "glow", "snowfall", "coat-009ea5", "glow-snowfall"]

@@ -17,8 +17,12 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("pictures", STARTER.picture_sets(), ids=lambda pictures: pictures.name)
-def test_no_held_out_scene_is_ever_shown_to_the_unet(pictures: PictureSet) -> None:
+TO_UNETS = [STARTER.picture_set(plan, bucket) for plan in STARTER.plans() for bucket in plan.buckets]
+SHOWN = dict.fromkeys([*STARTER.vae_sets, *TO_UNETS])
+
+
+@pytest.mark.parametrize("pictures", SHOWN, ids=lambda pictures: f"{pictures.name}-{pictures.seed}")
+def test_no_held_out_scene_is_ever_shown(pictures: PictureSet) -> None:
     assert not any(is_held_out(pictures.scene(i)) for i in range(200))
 
 
