@@ -50,8 +50,9 @@ class Sitting:
 class Appraisal:
     """All that is measured of a model."""
 
+    manner: Manner
     scores: Mapping[str, Score]  # by "topic, artist"
-    fid: Mapping[str, float]  # Fréchet distances of two sets of `fid_pictures` each
+    fid: Mapping[str, float]  # Fréchet distances by "artist to style drawings", of two sets of `fid_pictures`
     fid_pictures: int
     psnr: Mapping[Style, float]  # dB, of held-out drawings that went through the VAE and back
     seconds: float  # per picture of the model
@@ -125,7 +126,7 @@ def appraise(
 ) -> Appraisal:
     """Ask `count` questions on every topic; each picture of the model is made once and serves all measures."""
     artists = {
-        "drawing": drawings(manner),
+        "drawings": drawings(manner),
         "through the VAE": reconstructions(pipeline.vae, manner),
         "model": model(pipeline, manner),
     }
@@ -138,8 +139,9 @@ def appraise(
     compared = [question for topic in COMPARED for question in asked[topic]]
     made = {name: np.concatenate([sittings[topic, name].features for topic in COMPARED]) for name in artists}
     return Appraisal(
+        manner=manner,
         scores={f"{topic}, {name}": sitting.score for (topic, name), sitting in sittings.items()},
-        fid=distances({"model": made["model"], f"{manner.style} drawings": made["drawing"]}, compared, judge, manner),
+        fid=distances(made, compared, judge, manner),
         fid_pictures=len(compared),
         psnr={style: _held_out_psnr(pipeline.vae, replace(manner, style=style)) for style in Style},
         seconds=float(np.mean([sittings[topic, "model"].seconds for topic in Topic])),

@@ -113,10 +113,12 @@ def test_the_command_prints_a_table_and_all_figures_as_json(
     assert ended.value.code == 0
     said = capfd.readouterr()
     found = json.loads(said.out)
-    assert found["scores"]["combinations, drawing"]["pictures"] == 2
+    assert found["scores"]["combinations, drawings"]["pictures"] == 2
     assert set(found["scores"]["duos, model"]) == {"pictures", "sky", "ground", "colour", "kind", "subjects", "whole"}
     assert found["fid_pictures"] == 8
-    assert set(found["fid"]) == {f"{a} to {b} drawings" for a in ("model", "ink drawings") for b in ("flat", "ink")}
+    artists = ("drawings", "through the VAE", "model")
+    assert set(found["fid"]) == {f"{artist} to {style} drawings" for artist in artists for style in Style}
+    assert found["manner"] == {"width": 64, "height": 64, "style": "ink", "steps": 2, "guidance": 4.0}
     assert set(found["psnr"]) == set(found["judge"]) == {"flat", "ink"}
     assert found["seconds"] > 0
     assert all(word in said.err for word in ("through the VAE", "whole", "FID", "PSNR", "s per picture"))

@@ -22,14 +22,17 @@ MARGIN = 1.4  # side of a subject's view, in longer sides of its box
 WIDTHS = (3, 32, 64, 128, 160)  # channels; each step halves the view
 FEATURES = 64
 
+Answer = StrEnum | bool | None
+
 KIND: tuple[Kind | None, ...] = (*Kind, None)
-QUESTIONS: Mapping[str, tuple[StrEnum | None, ...]] = {
+QUESTIONS: Mapping[str, tuple[Answer, ...]] = {
     "kind": KIND,  # of the subject in the middle of a view, if there is one; the others are asked of whole pictures
     "shown": tuple(Kind),
     "colour": tuple(Colour),
     "style": tuple(Style),
     "sky": tuple(Sky),
     "ground": tuple(Ground),
+    "worn": (False, True),  # so that no blur escapes the features by which pictures are compared
 }
 
 

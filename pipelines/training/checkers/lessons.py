@@ -8,7 +8,6 @@ shape in any colour; without that, a green cat would be none.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from statistics import mean
 
 import numpy as np
@@ -16,14 +15,14 @@ import torch
 from torch import Tensor
 
 from pipelines.training.checkers.damage import RUINS, recoloured, worn
-from pipelines.training.checkers.judge import QUESTIONS, Judge, by_question, kinds_in, overview, view
+from pipelines.training.checkers.judge import QUESTIONS, Answer, Judge, by_question, kinds_in, overview, view
 from pipelines.training.pictures import as_tensor
 from pipelines.training.world.canvas import Box
 from pipelines.training.world.draw import Drawing, draw
 from pipelines.training.world.sampling import random_scene
 from pipelines.training.world.scene import Style
 
-Answers = Mapping[str, Sequence[StrEnum | None]]  # to questions; two of them are both right, by halves
+Answers = Mapping[str, Sequence[Answer]]  # to questions; where there are two, each is half of what is right
 
 SIDES = {128: 0.6, 192: 0.3, 256: 0.1}  # pixels, and the share of the drawings, 0-1
 DUOS = 0.4  # share of the drawings with two subjects, 0-1
@@ -62,8 +61,9 @@ def lessons_of_one(rng: random.Random) -> Iterator[Lesson]:
     side = rng.choices(list(SIDES), list(SIDES.values()))[0]
     drawing = draw(scene, rng.randrange(1 << 30), width=side, height=side, style=style)
     kinds, colours = [s.kind for s in scene.subjects], [s.colour for s in scene.subjects]
-    setting: Answers = {"style": [style], "sky": [scene.sky], "ground": [scene.ground]}
-    yield Lesson(worn(overview(drawing.image), chance), _right({"shown": kinds, "colour": colours, **setting}))
+    whole, is_worn = overview(drawing.image), rng.random() < 0.5
+    setting: Answers = {"style": [style], "sky": [scene.sky], "ground": [scene.ground], "worn": [is_worn]}
+    yield Lesson(worn(whole, chance) if is_worn else whole, _right({"shown": kinds, "colour": colours, **setting}))
     for kind, box in zip(kinds, drawing.boxes, strict=True):
         for _ in range(VIEWS):
             seen = view(drawing.image, shaken(box, rng))
