@@ -55,7 +55,7 @@ def jumbled(view: np.ndarray, chance: np.random.Generator) -> np.ndarray:
 
 def melted(view: np.ndarray, chance: np.random.Generator) -> np.ndarray:
     """Bent out of shape."""
-    return _bent(view, chance.uniform(0.9, 1.5), chance)
+    return _bent(view, chance.uniform(1.0, 1.6), chance)
 
 
 def smeared(view: np.ndarray, chance: np.random.Generator) -> np.ndarray:

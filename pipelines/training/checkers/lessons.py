@@ -24,7 +24,7 @@ from pipelines.training.world.scene import Style
 
 Answers = Mapping[str, Sequence[Answer]]  # to questions; where there are two, each is half of what is right
 
-SIDES = {128: 0.6, 192: 0.3, 256: 0.1}  # pixels, and the share of the drawings, 0-1
+SIDES = {128: 0.7, 192: 0.25, 256: 0.05}  # pixels, and the share of the drawings, 0-1
 DUOS = 0.4  # share of the drawings with two subjects, 0-1
 VIEWS = 2  # of every subject
 
@@ -39,7 +39,7 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class JudgeObjective:
-    """Cross-entropy, summed over the questions, on all lessons of `drawings` fresh drawings."""
+    """Cross-entropy, summed over what is asked of a view, on all lessons of `drawings` fresh drawings."""
 
     judge: Judge
     drawings: int
@@ -48,10 +48,10 @@ class JudgeObjective:
     def __call__(self, step: int) -> Tensor:
         rng = random.Random(self.seed * 1_000_003 + step)
         lessons = [lesson for _ in range(self.drawings) for lesson in lessons_of_one(rng)]
-        logits = by_question(self.judge(as_tensor(np.stack([lesson.view for lesson in lessons]))).float())
-        right = by_question(torch.from_numpy(np.stack([lesson.right for lesson in lessons])))
-        losses = [-(right[q] * logits[q].log_softmax(-1)).sum() / right[q].sum().clamp(min=1) for q in QUESTIONS]
-        return torch.stack(losses).sum()
+        logits = self.judge(as_tensor(np.stack([lesson.view for lesson in lessons]))).float()
+        likely = torch.cat([some.log_softmax(-1) for some in by_question(logits).values()], dim=-1)
+        right = torch.from_numpy(np.stack([lesson.right for lesson in lessons]))
+        return -(right * likely).sum(-1).mean()
 
 
 def lessons_of_one(rng: random.Random) -> Iterator[Lesson]:
