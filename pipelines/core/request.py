@@ -74,9 +74,9 @@ class GenerateRequest(BaseRequest):
     cfg: float = Field(5.0, title="CFG", ge=0, le=30)
     """Classifier-free guidance scale w of uncond + w (cond - uncond); 1 switches it off (Ho & Salimans 2022)."""
     seed: int = Field(0, title="Seed", ge=0, le=MAX_SEED)
-    width: int = Field(128, title="Width", ge=64, le=4096, multiple_of=8)
+    width: int = Field(192, title="Width", ge=64, le=4096, multiple_of=8)
     """Pixels; the default is the size of the starter model."""
-    height: int = Field(128, title="Height", ge=64, le=4096, multiple_of=8)
+    height: int = Field(192, title="Height", ge=64, le=4096, multiple_of=8)
     """Pixels; the default is the size of the starter model."""
     count: int = Field(1, title="Count", ge=1, le=MAX_COUNT)
     batch_size: int = Field(1, title="Pictures at once", ge=1, le=16)

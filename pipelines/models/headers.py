@@ -1,73 +1,170 @@
 """The header of a safetensors file, read by hand: what a file holds, without loading it and without torch.
 
 Layout (huggingface/safetensors, "Format"): 8 bytes little-endian length N, N bytes of JSON, then the tensors' bytes.
+Nothing else opens a file before it has passed here: the library accepts a name twice, and names that are paths.
 """
 
 import json
+import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 LONGEST_HEADER = 100_000_000
 """Bytes; the reference implementation refuses longer ones too."""
+MOST_TENSORS = 65_536
+LONGEST_NAME = 512
+"""Bytes of UTF-8."""
+MOST_SIDES = 16
+"""Of one tensor; torch itself computes with 25 at most."""
 
-DTYPES = {"F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64"}
+BITS = {
+    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "F8_E8M0": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32,
+    "U16": 16, "U8": 8, "BOOL": 8, "C64": 64,
+}  # fmt: skip
+"""Of one number, by safetensors' own word for the format."""
+DTYPES = {"F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64", "F8_E4M3": "fp8", "F8_E5M2": "fp8 e5m2"}
+"""People's words for the formats that weights come in."""
 
 
 class DamagedFile(ValueError):
-    """A file that is not whole, or no safetensors file at all; the text says which."""
+    """A file that is not whole, or no safetensors file at all; the text says which, after the file's name."""
+
+
+class CutShort(DamagedFile):
+    """The file ends before its header says so: a download that stopped, or still runs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """Names, shapes and number formats of the tensors in one file."""
+class TensorEntry:
+    """One tensor's line in a header."""
 
-    dtypes: dict[str, str]
-    """Tensor name -> safetensors' own spelling (`F16`)."""
-    shapes: dict[str, tuple[int, ...]]
+    dtype: str
+    """safetensors' own word: `F16`."""
+    shape: tuple[int, ...]
+    start: int
+    """Of its bytes, counted from the beginning of the file."""
+    end: int
+
+    @property
+    def count(self) -> int:
+        """Numbers in it."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """Names, shapes and number formats of the tensors in one file, in the order of their bytes."""
+
+    tensors: Mapping[str, TensorEntry]
+    metadata: Mapping[str, str]
     size: int
     """Bytes of the whole file."""
 
-    @property
+    @cached_property
     def dtype(self) -> str:
         """The commonest number format by number of weights: `fp16`, `bf16`, `fp32`, or the file's own word."""
         weights: Counter[str] = Counter()
-        for name, dtype in self.dtypes.items():
-            count = 1
-            for side in self.shapes[name]:
-                count *= side
-            weights[dtype] += count
+        for entry in self.tensors.values():
+            weights[entry.dtype] += entry.count
         common = weights.most_common(1)
         return DTYPES.get(common[0][0], common[0][0]) if common else ""
 
 
 def read_header(path: Path) -> Header:
-    """The header of `path`, checked against the file's length.
+    """The header of `path`, every line of it checked against the file.
 
-    Raises DamagedFile for a file that is cut short or no safetensors file; OSError when it cannot be opened.
+    Raises DamagedFile for anything but a whole and sound file; OSError when it cannot be opened.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(LONGEST_HEADER, size - 8):
-            raise DamagedFile("is cut short or no safetensors file")
-        text = file.read(length)
-    try:
-        entries = json.loads(text)
-        tensors = {name: entry for name, entry in entries.items() if name != "__metadata__"}
-        end = 8 + length + max((_end(entry) for entry in tensors.values()), default=0)
-        header = Header(
-            dtypes={name: str(entry["dtype"]) for name, entry in tensors.items()},
-            shapes={name: tuple(map(int, entry["shape"])) for name, entry in tensors.items()},
-            size=size,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedFile("has a damaged header") from error
+        size = file.seek(0, 2)
+        file.seek(0)
+        prefix = file.read(8)
+        length = int.from_bytes(prefix, "little")
+        if size < 8:
+            raise CutShort(f"is cut short: it has {size} bytes")
+        if not 2 <= length <= LONGEST_HEADER:
+            raise DamagedFile("is no safetensors file")
+        text = file.read(min(length, 1))
+        if text != b"{":
+            raise DamagedFile("is no safetensors file")
+        if length > size - 8:
+            raise CutShort(f"is cut short: its header has {length:,} bytes, {size - 8:,} of them are there")
+        text += file.read(length - 1)
+    return parse_header(text, size)
+
+
+def parse_header(text: bytes, size: int) -> Header:
+    """The header that `text` is, in a file of `size` bytes. Raises DamagedFile."""
+    entries = _json(text)
+    metadata = entries.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise DamagedFile("has a damaged header: its metadata is not all text")
+    if len(entries) > MOST_TENSORS:
+        raise DamagedFile(f"has a damaged header: it names {len(entries):,} tensors, not at most {MOST_TENSORS:,}")
+    begin = 8 + len(text)
+    tensors = {name: _entry(name, entry, begin) for name, entry in entries.items()}
+    tensors = dict(sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)))
+    end = begin
+    for name, entry in tensors.items():
+        if entry.start != end:
+            raise DamagedFile(f"has a damaged header: the bytes of {name} do not follow those before")
+        end = entry.end
     if end > size:
-        raise DamagedFile(f"is cut short: {size:,} of {end:,} bytes are there")
-    return header
+        raise CutShort(f"is cut short: {size:,} of {end:,} bytes are there")
+    if end < size:
+        raise DamagedFile(f"has {size - end:,} bytes that belong to no tensor")
+    return Header(tensors, metadata, size)
 
 
-def _end(entry: Any) -> int:
-    return int(entry["data_offsets"][1])
+def _json(text: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(text.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, DamagedFile) else DamagedFile("has a damaged header") from error
+    if not isinstance(entries, dict):
+        raise DamagedFile("has a damaged header")
+    return entries
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        name = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise DamagedFile(f"has a damaged header: it names {_shown(name)} twice")
+    return found
+
+
+def _no_number(word: str) -> NoReturn:
+    raise DamagedFile(f"has a damaged header: it says {word}")
+
+
+def _entry(name: str, entry: Any, begin: int) -> TensorEntry:
+    if not name or len(name.encode(errors="replace")) > LONGEST_NAME or not name.isprintable() or _leaves(name):
+        raise DamagedFile(f"has a damaged header: {_shown(name)} is no name for a tensor")
+    match entry:
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(end)], **rest} if not rest:
+            sides = tuple(side for side in shape if type(side) is int and side >= 0)
+        case _:
+            raise DamagedFile(f"has a damaged header at {name}")
+    if len(sides) != len(shape) or len(sides) > MOST_SIDES:
+        raise DamagedFile(f"has a damaged header: the shape of {name} is none")
+    if dtype not in BITS:
+        raise DamagedFile(f"keeps {name} as {_shown(dtype)}, an unknown number format")
+    bits = math.prod(sides) * BITS[dtype]
+    if bool in (type(start), type(end)) or start < 0 or (end - start) * 8 != bits:
+        raise DamagedFile(f"has a damaged header: the shape of {name} does not fit its bytes")
+    return TensorEntry(dtype, sides, begin + start, begin + end)
+
+
+def _leaves(name: str) -> bool:
+    """Whether `name` would be a path out of a folder, should anybody take it for one."""
+    return ".." in name.replace("\\", "/").split("/") or name.startswith(("/", "\\"))
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 60 else f"{name[:60]}...")

@@ -172,8 +172,8 @@ STARTER = Recipe(
         LoraName.SNOWFALL: LoraPlan(rank=8, alpha=8, shown=_twisted(Twist(snowfall=True), steps=600)),
     },
     word=WordPlan(word="teal", like=("green", "blue"), shown=_twisted(Twist(coat=TEAL), steps=300)),
-    judge=Pace(steps=900, rate=2e-3, fall_from=0.4, bf16=0.0),
-    judge_batch=64,
+    judge=Pace(steps=1500, rate=4e-3, warmup=50, fall_from=0.4, bf16=0.0),
+    judge_batch=24,
 )
 
 # The same stages in seconds, to see that they run; its pictures are mud.

@@ -181,7 +181,7 @@ def scheduled(**change: str) -> Callable[[Path], None]:
             lambda folder: cut(folder / "unet/diffusion_pytorch_model.safetensors"),
             r"unet/diffusion_pytorch_model.safetensors is cut short: [\d,]+ of [\d,]+ bytes are there; copy",
         ),
-        (lambda folder: cut(folder / "vae/diffusion_pytorch_model.safetensors", 0), r"is cut short or no safetensors"),
+        (lambda folder: cut(folder / "vae/diffusion_pytorch_model.safetensors", 0), r"is cut short: it has 0 bytes"),
         (named("unet", "EvilUNet"), r"names an unknown unet \(EvilUNet\); in model_index.json use UNet2DCondition"),
         (named("tokenizer", "EvilTokenizer"), r"names an unknown tokenizer"),
         (named("_class_name", "x"), r"is of a kind that cannot run yet"),
