@@ -1,8 +1,74 @@
 """What is known about a model without loading it: plain data that the web process, the journal and the tests share."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.core.error import Problem
+
+
+class Kind(StrEnum):
+    """What a file or folder holds."""
+
+    CHECKPOINT = "checkpoint"
+    DENOISER = "unet"
+    """A UNet, or the transformer in its place, alone."""
+    VAE = "vae"
+    TEXT_ENCODER = "text encoder"
+    LORA = "lora"
+    EMBEDDING = "embedding"
+    UPSCALER = "upscaler"
+    CONTROLNET = "controlnet"
+    ADAPTER = "adapter"
+    UNKNOWN = "unknown"
+
+
+class Family(StrEnum):
+    """Models whose parts and LoRAs fit together, by the name that people use."""
+
+    SD1 = "SD 1.x"
+    SD2 = "SD 2.x"
+    SDXL = "SDXL"
+    SDXL_REFINER = "SDXL refiner"
+    UNCLIP = "SD 2.x unCLIP"
+    X4_UPSCALER = "SD x4 upscaler"
+    LDM = "LDM"
+    IF = "DeepFloyd IF"
+    SD3 = "SD 3"
+    FLUX = "Flux"
+    FLUX2 = "Flux 2"
+    CHROMA = "Chroma"
+    QWEN_IMAGE = "Qwen-Image"
+    PIXART = "PixArt"
+    SANA = "Sana"
+    AURAFLOW = "AuraFlow"
+    LUMINA2 = "Lumina 2"
+    Z_IMAGE = "Z-Image"
+    CASCADE = "Stable Cascade"
+    HIDREAM = "HiDream"
+    VIDEO = "video"
+
+
+class Task(StrEnum):
+    """What a model was trained to do."""
+
+    TEXT_TO_IMAGE = "text to image"
+    INPAINTING = "inpainting"
+    EDITING = "editing"
+    """A picture and an instruction to a picture: InstructPix2Pix."""
+    DEPTH = "depth to image"
+    UPSCALING = "upscaling"
+    UNCONDITIONAL = "unconditional"
+    CLASSES = "class to image"
+
+
+class Prediction(StrEnum):
+    """What the network's output is, in diffusers' words."""
+
+    EPSILON = "epsilon"
+    V = "v_prediction"
+    EDM = "edm"
+    FLOW = "flow"
 
 
 class ModelInfo(BaseModel):
