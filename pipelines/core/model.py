@@ -23,6 +23,10 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
+PAINTS = frozenset({Kind.CHECKPOINT, Kind.DENOISER})
+"""The kinds that can paint a picture, if need be with parts of others."""
+
+
 class Family(StrEnum):
     """Models whose parts and LoRAs fit together, by the name that people use."""
 
@@ -78,20 +82,28 @@ class ModelInfo(BaseModel):
 
     name: str
     """What requests call it; unique in the library."""
-    kind: str
-    """`checkpoint`, ..."""
-    family: str
-    """The family's label, e.g. `SD 1.x`."""
+    kind: Kind
+    family: Family | None
+    """None: not known."""
+    task: Task = Task.TEXT_TO_IMAGE
+    detail: str = ""
+    """What else people call it: `LoCon, rank 16`, `ESRGAN`, `CLIP`."""
     path: str
     """Absolute path; stays on this machine, never sent to the page."""
     size: int
     """Bytes on disk."""
     dtype: str
-    """Number format of the UNet's weights: `fp16`, `bf16`, `fp32`."""
+    """Number format of most weights: `fp16`, `bf16`, `fp32`."""
     native_size: int
-    """Side in pixels of the square pictures it was trained on."""
-    prediction: str
-    """`epsilon` or `v_prediction`."""
+    """Side in pixels of the square pictures it was trained on; 0 where that means nothing."""
+    prediction: Prediction | None
+    """None: nothing that predicts, or not known."""
+    lacks: tuple[Kind, ...] = ()
+    """Parts that another file must bring along."""
+    vae_from: str = ""
+    """Path of the file that brings the VAE along, if it is another."""
+    text_from: str = ""
+    """Path of the file that brings the text encoders along, if it is another."""
     starter: bool = False
     """Ships with Easel."""
     problem: Problem | None = None

@@ -16,15 +16,15 @@ from pipelines.generation.conditioning import Conditioning, encode
 from pipelines.generation.denoise import denoise
 from pipelines.generation.forecast import Forecast
 from pipelines.generation.guidance import GuidedDenoiser, StoppedNow
+from pipelines.generation.knowledge import Canvas
 from pipelines.generation.noise import Noise
 from pipelines.generation.pictures import decode
 from pipelines.generation.previews import Previewer
 from pipelines.generation.samplers import NUMERICS
 from pipelines.generation.schedules import SCHEDULE_FUNCTIONS, Plan
+from pipelines.models.blueprint import PIXELS_PER_LATENT
 from pipelines.models.loading import LoadedModel
 from pipelines.models.memory import is_memory_error
-
-PIXELS_PER_LATENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,9 @@ class Batch:
         """Raises StoppedNow."""
         request, began = self.request, time.monotonic()
         yield self._progress(0, forecast.batch_begins())
-        denoiser = GuidedDenoiser(self.model, self.conditioning, request.cfg, pictures=len(self.indices), stop=stop)
+        denoiser = GuidedDenoiser(
+            self.model, self.conditioning, request.cfg, Canvas(request.width, request.height, len(self.indices)), stop
+        )
         numerics = NUMERICS[request.sampler]
         plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config)
         noise = self._noise()
@@ -101,7 +103,7 @@ class Batch:
     def _noise(self) -> Noise:
         request = self.request
         shape = (
-            int(self.model.unet.config.in_channels),
+            int(self.model.unet.config.out_channels),
             request.height // PIXELS_PER_LATENT,
             request.width // PIXELS_PER_LATENT,
         )

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from pipelines.core.stop import StopSignal
 from pipelines.generation.conditioning import Conditioning
+from pipelines.generation.knowledge import Canvas, added_conditions, under_the_mask
 from pipelines.generation.levels import Level, noise_table
 from pipelines.generation.predictions import PREDICTIONS
 from pipelines.models.loading import LoadedModel
@@ -21,9 +22,9 @@ class GuidedDenoiser:
     """
 
     def __init__(
-        self, model: LoadedModel, conditioning: Conditioning, cfg: float, *, pictures: int, stop: StopSignal
+        self, model: LoadedModel, conditioning: Conditioning, cfg: float, canvas: Canvas, stop: StopSignal
     ) -> None:
-        self.prediction = PREDICTIONS[model.info.prediction]
+        self.prediction = PREDICTIONS[model.scheduler_config.get("prediction_type", "epsilon")]
         self.table = noise_table(model.scheduler_config)
         self.latest: Tensor | None = None
         """The latest x0, (n, c, h, w) float32, for previews."""
@@ -33,7 +34,9 @@ class GuidedDenoiser:
         self._stop = stop
         texts = [conditioning.prompt] if conditioning.negative is None else [conditioning.negative, conditioning.prompt]
         self._halves = len(texts)
-        self._texts = torch.cat([text.expand(pictures, -1, -1) for text in texts])
+        self._texts = torch.cat([text.states.expand(canvas.pictures, -1, -1) for text in texts])
+        self._added = added_conditions(model, conditioning, canvas)
+        self._masked = under_the_mask(model, canvas)
 
     def level(self, sigma: float) -> Level:
         return self.table.of(sigma)
@@ -48,10 +51,14 @@ class GuidedDenoiser:
     def _guided(self, scaled: Tensor, level: Level) -> Tensor:
         """The network's output, (n, c, h, w) float32."""
         seen = scaled.to(self._dtype)
+        if self._masked is not None:
+            seen = torch.cat([seen, self._masked.to(self._dtype).expand(len(seen), -1, -1, -1)], dim=1)
         seen = torch.cat([seen, seen]) if self._halves == 2 else seen
         # Filled on the device: copying a number there would wait for the steps before.
         time = torch.full((len(seen),), level.time, device=seen.device)
-        answer: Tensor = self._unet(seen, time, encoder_hidden_states=self._texts, return_dict=False)[0]
+        answer: Tensor = self._unet(
+            seen, time, encoder_hidden_states=self._texts, added_cond_kwargs=self._added, return_dict=False
+        )[0]
         output = answer.float()
         if self._halves == 1:
             return output

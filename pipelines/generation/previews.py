@@ -41,7 +41,7 @@ class Previewer:
 
 def latent_colours(model: LoadedModel) -> Tensor:
     """(c + 1, 3): latent channels and a constant -> red, green, blue in -1..1. Fitted once for each loaded model."""
-    return model.recall.get("latent colours", lambda: _fitted(model.vae))
+    return model.recall.get("latent colours", lambda: (_fitted(model.vae),))[0]
 
 
 @torch.inference_mode()

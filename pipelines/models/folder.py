@@ -6,17 +6,23 @@ brings along is never run.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.error import ModelUnusable
+from pipelines.core.model import Family, Prediction, Task
+from pipelines.models.architecture import Part
+from pipelines.models.blueprint import PIXELS_PER_LATENT, Blueprint, Network, Tower
 from pipelines.models.headers import DamagedFile, Header, read_header
+from pipelines.models.names import Origin, View
+from pipelines.models.recognise import recognise
 
 INDEX = "model_index.json"
 COPY_AGAIN = "copy the folder again"
+OTHERS_RUN = "use a Stable Diffusion 1.x, 2.x or XL model"
 
 Fingerprint = frozenset[tuple[str, int, int]]
 """(path, time of the last change in ns, bytes) of every file a model is made of."""
@@ -33,17 +39,26 @@ def files_of(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield file, file.stat()
 
 
-def fingerprint(folder: Path) -> Fingerprint:
-    """What changes whenever a weights or config file does, also one overwritten by another of the same size."""
+def fingerprint(*paths: Path) -> Fingerprint:
+    """What changes whenever a weights or config file of these models does, also one overwritten by another as large."""
     return frozenset(
         (str(file), state.st_mtime_ns, state.st_size)
-        for file, state in files_of(folder)
+        for path in paths
+        for file, state in _states(path)
         if file.suffix in (".json", ".txt", ".safetensors")
     )
 
 
+def _states(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    if path.is_dir():
+        yield from files_of(path)
+        return
+    with suppress(OSError):  # gone since a moment: whoever needs the file will say so
+        yield path, path.stat()
+
+
 @dataclass(frozen=True, slots=True)
-class Part:
+class Piece:
     """One subfolder: the classes it may name in model_index.json, and its files."""
 
     name: str
@@ -53,59 +68,63 @@ class Part:
     """File name without `.safetensors`."""
 
 
-PARTS = (
-    Part("unet", frozenset({"UNet2DConditionModel"}), weights="diffusion_pytorch_model"),
-    Part("vae", frozenset({"AutoencoderKL"}), weights="diffusion_pytorch_model"),
-    Part("text_encoder", frozenset({"CLIPTextModel"}), weights="model"),
-    Part("tokenizer", frozenset({"CLIPTokenizer", "CLIPTokenizerFast"}), config=None),
-    Part(
-        "scheduler",
-        # Only the numbers in its config are used: the sampler is chosen by the request.
-        frozenset(
-            {"DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
-             "DPMSolverSDEScheduler", "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler",
-             "EulerDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
-             "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "TCDScheduler",
-             "UniPCMultistepScheduler"}
-        ),
-        config="scheduler_config.json",
+UNET = Piece("unet", frozenset({"UNet2DConditionModel"}), weights="diffusion_pytorch_model")
+VAE = Piece("vae", frozenset({"AutoencoderKL"}), weights="diffusion_pytorch_model")
+SCHEDULER = Piece(
+    "scheduler",
+    # Only the numbers in its config are used: the sampler is chosen by the request.
+    frozenset(
+        {"DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
+         "DPMSolverSDEScheduler", "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler",
+         "EulerDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+         "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "TCDScheduler",
+         "UniPCMultistepScheduler"}
     ),
+    config="scheduler_config.json",
 )  # fmt: skip
-
-PIPELINES = frozenset({"StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"})
-PREDICTIONS = ("epsilon", "v_prediction")
-DTYPES = ("fp16", "bf16", "fp32")
-SD2_TEXT_WIDTH = 1024
-"""OpenCLIP-H's width, which only the SD 2.x family was trained with."""
+TOKENIZERS = frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a sound folder says about itself."""
+class TowerKind:
+    """A text encoder's subfolder, its tokenizer's, and what the UNet takes of it."""
 
-    unet: Mapping[str, Any]
-    scheduler: Mapping[str, Any]
-    weights: Mapping[str, Path]
-    """Part name -> weights file."""
-    headers: Mapping[str, Header]
+    encoder: Piece
+    tokenizer: Piece
+    last_layer: int
+    normed: bool
+    projects: bool
+    may_lack: bool = False
 
-    @property
-    def family(self) -> str:
-        return "SD 2.x" if self.unet.get("cross_attention_dim") == SD2_TEXT_WIDTH else "SD 1.x"
 
-    @property
-    def native_size(self) -> int:
-        """Pixels: the UNet's sample size times the VAE's eightfold reduction."""
-        size = self.unet.get("sample_size")
-        return 8 * size if isinstance(size, int) else 512  # a config may leave it out, or give both sides
+TOWER = TowerKind(
+    Piece("text_encoder", frozenset({"CLIPTextModel"}), weights="model"),
+    Piece("tokenizer", TOKENIZERS, config=None),
+    last_layer=1, normed=True, projects=False,
+)  # fmt: skip
+XL_TOWERS = (
+    replace(TOWER, last_layer=2, normed=False, may_lack=True),  # SDXL's refiner has only the second
+    TowerKind(
+        Piece("text_encoder_2", frozenset({"CLIPTextModelWithProjection"}), weights="model"),
+        Piece("tokenizer_2", TOKENIZERS, config=None),
+        last_layer=2, normed=False, projects=True,
+    ),
+)  # fmt: skip
+PIPELINES: Mapping[str, tuple[TowerKind, ...]] = {
+    "StableDiffusionPipeline": (TOWER,),
+    "StableDiffusionImg2ImgPipeline": (TOWER,),
+    "StableDiffusionInpaintPipeline": (TOWER,),
+    "StableDiffusionXLPipeline": XL_TOWERS,
+    "StableDiffusionXLImg2ImgPipeline": XL_TOWERS,
+    "StableDiffusionXLInpaintPipeline": XL_TOWERS,
+}
+"""What `model_index.json` may say it is, and the text encoders it then has."""
 
-    @property
-    def dtype(self) -> str:
-        return self.headers["unet"].dtype
-
-    @property
-    def prediction(self) -> str:
-        return str(self.scheduler.get("prediction_type", "epsilon"))
+PREDICTIONS = (Prediction.EPSILON, Prediction.V)
+RUNS = (Family.SD1, Family.SD2, Family.SDXL, Family.SDXL_REFINER)
+TASKS = {4: Task.TEXT_TO_IMAGE, 9: Task.INPAINTING}
+"""Channels of a UNet's input, of those that can run."""
+DTYPES = ("fp16", "bf16", "fp32", "fp8", "fp8 e5m2")
 
 
 class FolderReader:
@@ -114,86 +133,111 @@ class FolderReader:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
 
-    def facts(self) -> Facts:
+    def blueprint(self) -> Blueprint:
         """Everything about a folder that can be loaded."""
         try:
-            return self._facts()
+            return self._blueprint()
         except OSError as error:  # also `is_file` raises it, for a file in a folder that may not be entered
             raise self._unreadable(error) from error
 
-    def _facts(self) -> Facts:
-        self._check_classes(self._json(INDEX))
-        configs = {p.name: self._json(f"{p.name}/{p.config}") for p in PARTS if p.config}
-        weights = {p.name: self._weights(p) for p in PARTS if p.weights}
-        headers = {name: self._header(path) for name, path in weights.items()}
-        self._check_tokenizer()
-        facts = Facts(configs["unet"], configs["scheduler"], weights, headers)
-        self._check_kind(facts)
-        self._check_fit(configs)
-        return facts
+    def _blueprint(self) -> Blueprint:
+        index = self._json(INDEX)
+        kinds = self._kinds(index)
+        unet, vae = self._network(UNET), self._network(VAE)
+        towers = tuple(self._tower(kind) for kind in kinds)
+        blueprint = Blueprint(
+            family=self._family(unet),
+            task=self._task(unet),
+            native_size=_native_size(unet),
+            unet=unet,
+            vae=vae,
+            towers=towers,
+            scheduler=self._json(f"{SCHEDULER.name}/{SCHEDULER.config}"),
+        )
+        self._check(blueprint)
+        return blueprint
 
-    def _check_classes(self, index: Mapping[str, Any]) -> None:
+    def _kinds(self, index: Mapping[str, Any]) -> tuple[TowerKind, ...]:
+        """The towers there are, once all classes named are known ones."""
         pipeline = str(index.get("_class_name"))
         if pipeline not in PIPELINES:
-            raise self._unusable(
-                f"is of a kind that cannot run yet ({pipeline})", fix="use a Stable Diffusion 1.x or 2.x model"
-            )
-        for part in PARTS:
-            entry = index.get(part.name)
-            named = str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else None
-            if named not in part.classes:
+            raise self._unusable(f"is of a kind that cannot run yet ({pipeline})", fix=OTHERS_RUN)
+        kinds = tuple(k for k in PIPELINES[pipeline] if not (k.may_lack and _class(index, k.encoder) is None))
+        for piece in (UNET, VAE, *(p for kind in kinds for p in (kind.encoder, kind.tokenizer)), SCHEDULER):
+            named = _class(index, piece)
+            if named not in piece.classes:
                 raise self._unusable(
-                    f"names an unknown {part.name} ({named})",
-                    fix=f"in model_index.json use {min(part.classes)}, or choose another model",
+                    f"names an unknown {piece.name} ({named})",
+                    fix=f"in model_index.json use {min(piece.classes)}, or choose another model",
                 )
+        return kinds
 
-    def _check_tokenizer(self) -> None:
+    def _network(self, piece: Piece) -> Network:
+        config = self._json(f"{piece.name}/{piece.config}")
+        file = self._weights(piece)
+        header = self._header(file)
+        return Network(file, header, Part(config, _spelling(header)))
+
+    def _tower(self, kind: TowerKind) -> Tower:
+        network = self._network(kind.encoder)
+        self._check_tokenizer(kind.tokenizer.name)
+        return Tower(
+            network, self.folder / kind.tokenizer.name, pad="",
+            last_layer=kind.last_layer, normed=kind.normed, projects=kind.projects,
+        )  # fmt: skip
+
+    def _check_tokenizer(self, name: str) -> None:
         """Its words stand in one file, or in the two of older models."""
-        at = self.folder / "tokenizer"
+        at = self.folder / name
         self._must_exist(at / "tokenizer_config.json")
         two = [at / "vocab.json", at / "merges.txt"]
         if not (at / "tokenizer.json").is_file():
             for file in two if any(file.is_file() for file in two) else [at / "tokenizer.json"]:
                 self._must_exist(file)
 
-    def _check_kind(self, facts: Facts) -> None:
-        """Of all models of these classes, those that the loop can run."""
-        channels = facts.unet.get("in_channels", 4)
-        if channels != 4:
+    def _family(self, unet: Network) -> Family:
+        family = recognise(unet.header).family
+        if family not in RUNS:
             raise self._unusable(
-                f"is not a plain text-to-image model (its UNet takes {channels} channels)", fix="use one that takes 4"
+                f"is of a kind that cannot run yet ({family or 'its UNet is unknown'})", fix=OTHERS_RUN
             )
-        if facts.prediction not in PREDICTIONS:
+        return family
+
+    def _task(self, unet: Network) -> Task:
+        channels = unet.part.config.get("in_channels", 4)
+        if channels not in TASKS:
+            raise self._unusable(f"cannot run yet: its UNet takes {channels} channels", fix="use one that takes 4 or 9")
+        return TASKS[channels]
+
+    def _check(self, blueprint: Blueprint) -> None:
+        """The parts go together, and the numbers are numbers."""
+        said, dtype = blueprint.scheduler.get("prediction_type", Prediction.EPSILON), blueprint.unet.header.dtype
+        if said not in PREDICTIONS:
             raise self._unusable(
-                f"predicts {facts.prediction!r}, which cannot run yet",
+                f"predicts {said!r}, which cannot run yet",
                 fix=f"set prediction_type in scheduler/scheduler_config.json to {' or '.join(PREDICTIONS)}",
             )
-        if facts.dtype not in DTYPES:
+        if dtype not in DTYPES:
             raise self._unusable(
-                f"keeps its weights as {facts.dtype}, which cannot run yet", fix=f"convert it to {', '.join(DTYPES)}"
+                f"keeps its weights as {dtype}, which cannot run yet", fix=f"convert it to {DTYPES[0]}"
             )
-
-    def _check_fit(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
-        """The parts go together: the UNet reads what the text encoder writes, the VAE reduces eightfold."""
-        reads, writes = (
-            configs["unet"].get("cross_attention_dim", 1280),
-            configs["text_encoder"].get("hidden_size", 512),
-        )
+        reads = blueprint.unet.part.config.get("cross_attention_dim", 1280)
+        writes = sum(tower.network.part.config.get("hidden_size", 512) for tower in blueprint.towers)
         if reads != writes:
             raise self._unusable(
                 f"mixes two families: its UNet reads {reads} numbers a word, its text encoder writes {writes}"
             )
-        blocks = configs["vae"].get("block_out_channels", [])
+        blocks = blueprint.vae.part.config.get("block_out_channels", [])
         if not isinstance(blocks, list) or len(blocks) != 4:
             raise self._unusable("cannot be used: its VAE does not reduce pictures eightfold")
         for key, kind in {"beta_start": float | int, "beta_end": float | int, "num_train_timesteps": int}.items():
-            value = configs["scheduler"].get(key, 0)
+            value = blueprint.scheduler.get(key, 0)
             if not isinstance(value, kind):
                 raise self._unusable(
                     f"cannot be used: {key} in scheduler/scheduler_config.json is {value!r}, no number"
                 )
 
-    def _weights(self, part: Part) -> Path:
+    def _weights(self, part: Piece) -> Path:
         """The plain file, else its fp16 variant (files ending in `.bin` or `.ckpt` are pickles, never opened)."""
         plain = self.folder / part.name / f"{part.weights}.safetensors"
         half = plain.with_name(f"{part.weights}.fp16.safetensors")
@@ -234,6 +278,42 @@ class FolderReader:
         return ModelUnusable(
             as_text(f"The model {self.name!r} {problem}"), fix=fix, field="model", detail=as_text(detail or "") or None
         )
+
+
+def _class(index: Mapping[str, Any], piece: Piece) -> str | None:
+    """The class that `model_index.json` names for a subfolder; None where it names none."""
+    entry = index.get(piece.name)
+    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None else None
+
+
+OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+"""How diffusers before 0.18 named the attention in a VAE."""
+
+
+def _spelling(header: Header) -> Callable[[str], Origin]:
+    """Where a tensor is in a file of diffusers or transformers, of whatever release."""
+    nested = "text_model." if any(name.startswith("text_model.") for name in header.tensors) else ""
+    old = {
+        f"{side}.mid_block.attentions.0.{new}": f"{side}.mid_block.attentions.0.{was}"
+        for side in ("encoder", "decoder")
+        for new, was in OLD_ATTENTION.items()
+        if f"{side}.mid_block.attentions.0.{was}.weight" in header.tensors
+    }
+
+    def origin(name: str) -> Origin:
+        module, _, kind = name.rpartition(".")
+        if module in old:
+            was = f"{old[module]}.{kind}"
+            return Origin(was, View.MATRIX if len(header.tensors[was].shape) == 4 else View.WHOLE)
+        return Origin(name if name.startswith("text_projection") else nested + name)
+
+    return origin
+
+
+def _native_size(unet: Network) -> int:
+    """Pixels: the UNet's sample size times the VAE's eightfold reduction."""
+    size = unet.part.config.get("sample_size")
+    return PIXELS_PER_LATENT * size if isinstance(size, int) else 512  # it may be left out, or give both sides
 
 
 def as_text(text: str) -> str:

@@ -14,18 +14,18 @@ class Recall:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._tensors: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._tensors: OrderedDict[Hashable, tuple[Tensor, ...]] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """The tensor kept under `key`, made by `make` when there is none."""
-        tensor = self._tensors.pop(key, None)
-        if tensor is None:
-            tensor = make()
-        self._tensors[key] = tensor
+    def get(self, key: Hashable, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """The tensors kept under `key`, made by `make` when there are none."""
+        tensors = self._tensors.pop(key, None)
+        if tensors is None:
+            tensors = make()
+        self._tensors[key] = tensors
         while self.nbytes > self._most_bytes and len(self._tensors) > 1:
             self._tensors.popitem(last=False)
-        return tensor
+        return tensors
 
     @property
     def nbytes(self) -> int:
-        return sum(t.nbytes for t in self._tensors.values())
+        return sum(t.nbytes for tensors in self._tensors.values() for t in tensors)

@@ -1,7 +1,6 @@
 """Who is in memory: the model used last stays, the one before makes room."""
 
 import gc
-from pathlib import Path
 
 import torch
 
@@ -11,7 +10,7 @@ from pipelines.core.model import ModelInfo
 from pipelines.core.request import Precision
 from pipelines.models.devices import device_label, memory, resolve_device
 from pipelines.models.folder import Fingerprint, fingerprint
-from pipelines.models.loading import LoadedModel, chosen_dtype, load
+from pipelines.models.loading import LoadedModel, chosen_dtype, files_behind, load
 
 
 class Residency:
@@ -30,7 +29,7 @@ class Residency:
 
         Raises ModelUnusable.
         """
-        files = fingerprint(Path(info.path))  # before they are read: a change meanwhile must be noticed next time
+        files = fingerprint(*files_behind(info))  # before they are read: a change meanwhile must be noticed next time
         model = self._model
         if model is not None and self._is(model, info, precision, files):
             return model
@@ -49,7 +48,7 @@ class Residency:
     def is_lent(self, info: ModelInfo, precision: Precision = Precision.AUTO) -> bool:
         """Whether `lend` would answer at once."""
         model = self._model
-        return model is not None and self._is(model, info, precision, fingerprint(Path(info.path)))
+        return model is not None and self._is(model, info, precision, fingerprint(*files_behind(info)))
 
     def free(self) -> None:
         """Give the memory back."""

@@ -1,21 +1,32 @@
-"""Which models there are: every diffusers folder below the models folders, known from configs and headers alone.
+"""Which models there are: the files and folders below the models folders, known from headers and configs alone.
 
 No torch here: the page lists models within milliseconds, in a process that never loads one.
 """
 
 import os
+import stat
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pipelines.core.error import EaselError, ModelUnusable
-from pipelines.core.model import ModelInfo
+from pipelines.core.error import EaselError, ModelUnusable, Problem
+from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
 from pipelines.models.folder import INDEX, FolderReader, as_text, files_of
+from pipelines.models.headers import CutShort, DamagedFile, read_header
+from pipelines.models.pickles import looks_like_pickle
+from pipelines.models.recognise import Recognised, recognise
+from pipelines.models.single import SingleFile
 
-DEPTH = 3
+DEPTH = 8
 """How many folders deep a model may lie below a models folder."""
+SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin"})
+NAMELESS = ("diffusion_pytorch_model", "model", "pytorch_model", "diffusion_pytorch_model.fp16", "model.fp16")
+"""File names that say nothing: such a file is called after its folder."""
+SETTLED = 30
+"""Seconds since its last change after which a file that ends early is no longer taken for one still being written."""
 
 
 class ModelLibrary:
@@ -41,21 +52,26 @@ class ModelLibrary:
         raise unknown(name, models, noun="model", field="model")
 
     def usable(self, name: str) -> ModelInfo:
-        """The model called `name`, ready to load. Raises UnknownName, or ModelUnusable with its problem."""
+        """The model called `name`, ready to paint with. Raises UnknownName, or ModelUnusable with its problem."""
         info = self.find(name)
         if info.problem is not None:
             p = info.problem
             raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
+        if info.kind not in PAINTS:
+            raise ModelUnusable(
+                f"{info.name!r} is no model to paint with ({info.kind})", fix="choose a checkpoint", field="model"
+            )
         return info
 
     def rescan(self) -> None:
         """Look at the folders again; a model added or removed meanwhile appears or goes."""
         found: dict[str, ModelInfo] = {}
-        for folder in _model_folders(self._folders):
-            name = _free_name(folder, found)
-            found[name] = read_model(folder, name)
+        for path in model_paths(self._folders):
+            name = _free_name(path, found)
+            found[name] = read_model(path, name)
+        whole = [info for info in found.values() if info.kind is Kind.CHECKPOINT and not (info.lacks or info.problem)]
         with self._lock:
-            self._models = found
+            self._models = {name: _completed(info, whole) for name, info in found.items()}
 
     def _scanned(self) -> dict[str, ModelInfo]:
         if self._models is None:
@@ -64,50 +80,152 @@ class ModelLibrary:
             return dict(self._models or {})
 
 
-def read_model(folder: Path, name: str) -> ModelInfo:
-    """What `folder` says about itself; a folder that cannot be used says why in `problem`."""
-    facts, problem = None, None
-    path = str(folder.resolve())
+def _completed(info: ModelInfo, whole: Iterable[ModelInfo]) -> ModelInfo:
+    """`info` with what it lacks taken from the first whole model of its family; a problem if there is none."""
+    if not info.lacks or info.problem:
+        return info
+    lender = next((other for other in whole if other.family is info.family), None)
+    if lender:
+        taken = {"vae_from": lender.path if Kind.VAE in info.lacks else ""}
+        taken["text_from"] = lender.path if Kind.TEXT_ENCODER in info.lacks else ""
+        return info.model_copy(update=taken)
+    parts = " and ".join(info.lacks)
+    problem = Problem(
+        problem=f"The model {info.name!r} has no {parts} of its own",
+        fix=f"put a whole {info.family} model into the models folder, too", field="model",
+    )  # fmt: skip
+    return info.model_copy(update={"problem": problem})
+
+
+def read_model(path: Path, name: str) -> ModelInfo:
+    """What the file or folder at `path` says about itself; one that cannot be used says why in `problem`."""
+    info = ModelInfo(
+        name=as_text(name), kind=Kind.UNKNOWN, family=None, path=as_text(str(path.resolve())), size=0, dtype="",
+        native_size=0, prediction=None, starter=path.resolve().is_relative_to(STARTER_MODELS),
+    )  # fmt: skip
     try:
-        if path != as_text(path):
+        if str(path.resolve()) != info.path:
             raise ModelUnusable(
-                f"The model {as_text(name)!r} lies in a folder whose name is not text",
-                fix="rename the folder", field="model",
-            )  # fmt: skip
-        facts = FolderReader(folder, name).facts()
+                f"The model {info.name!r} lies at a path that is not text", fix="rename the folder", field="model"
+            )
+        facts = _folder_facts(path, name) if path.is_dir() else _file_facts(path, info.name)
     except EaselError as error:
-        problem = error.as_problem
-    return ModelInfo(
-        name=as_text(name),
-        kind="checkpoint",
-        path=as_text(path),
-        size=sum(state.st_size for _, state in files_of(folder)),
-        starter=folder.resolve().is_relative_to(STARTER_MODELS),
-        family=facts.family if facts else "",
-        dtype=facts.dtype if facts else "",
-        native_size=facts.native_size if facts else 0,
-        prediction=facts.prediction if facts else "",
-        problem=problem,
-    )
+        facts = {"problem": error.as_problem, **({"kind": Kind.CHECKPOINT} if path.is_dir() else {})}
+    return info.model_copy(update={"size": _size(path), **facts})
 
 
-def _model_folders(roots: Iterable[Path]) -> Iterable[Path]:
-    seen: set[Path] = set()
+def _folder_facts(folder: Path, name: str) -> dict[str, object]:
+    blueprint = FolderReader(folder, name).blueprint()
+    return {
+        "kind": Kind.CHECKPOINT,
+        "family": blueprint.family,
+        "task": blueprint.task,
+        "dtype": blueprint.unet.header.dtype,
+        "native_size": blueprint.native_size,
+        "prediction": blueprint.prediction,
+    }
+
+
+def _file_facts(path: Path, name: str) -> dict[str, object]:
+    try:
+        if looks_like_pickle(path):
+            false = path.suffix.casefold() == ".safetensors"
+            raise ModelUnusable(
+                f"The file of {name!r} is a pickle{' under a false name' if false else ''}: opening it can run code",
+                fix="convert it to safetensors", field="model",
+            )  # fmt: skip
+        header = read_header(path)
+    except CutShort as error:
+        if time.time() - path.stat().st_mtime < SETTLED:
+            raise ModelUnusable(
+                f"The file of {name!r} is still being written", fix="wait, then scan again", field="model"
+            ) from error
+        raise ModelUnusable(f"The file of {name!r} {error}", fix="download it again", field="model") from error
+    except DamagedFile as error:
+        raise ModelUnusable(f"The file of {name!r} {error}", fix="download it again", field="model") from error
+    except OSError as error:
+        raise ModelUnusable(
+            f"The file of {name!r} cannot be read ({error.strerror})",
+            fix="allow reading it",
+            field="model",
+            detail=str(error),
+        ) from error
+    found = recognise(header)
+    facts: dict[str, object] = {
+        "kind": found.kind, "family": found.family, "task": found.task, "dtype": header.dtype, "detail": _detail(found),
+    }  # fmt: skip
+    if found.kind in PAINTS:
+        single = SingleFile(path, name, header, found)
+        facts |= {"native_size": single.native_size, "prediction": single.prediction, "lacks": single.lacks}
+        try:
+            single.check()
+        except ModelUnusable as error:
+            facts["problem"] = error.as_problem
+    return facts
+
+
+def _detail(found: Recognised) -> str:
+    return f"{found.detail}, rank {found.rank}" if found.rank else found.detail
+
+
+def _size(path: Path) -> int:
+    try:
+        return sum(state.st_size for _, state in files_of(path)) if path.is_dir() else path.stat().st_size
+    except OSError:
+        return 0
+
+
+def model_paths(roots: Iterable[Path]) -> Iterator[Path]:
+    """The model files and diffusers folders below `roots`, each once however many links lead to it."""
+    seen: set[tuple[int, int]] = set()
     for root in roots:
         for at, below, files in os.walk(root, followlinks=True):
             here = Path(at)
-            below.sort(key=str.casefold)
-            if len(here.relative_to(root).parts) >= DEPTH or here.resolve() in seen:
+            below[:] = sorted((name for name in below if not name.startswith(".")), key=str.casefold)
+            if len(here.relative_to(root).parts) >= DEPTH or not _new(here, seen):
                 below.clear()
-            if INDEX in files and here.resolve() not in seen:
+                continue
+            if INDEX in files:
                 below.clear()  # a model's parts are no models
                 yield here
-            seen.add(here.resolve())
+                continue
+            for name in sorted(files, key=str.casefold):
+                file = here / name
+                if file.suffix.casefold() in SUFFIXES and _new(file, seen) and _is_model_file(file):
+                    yield file
 
 
-def _free_name(folder: Path, taken: dict[str, ModelInfo]) -> str:
-    """The folder's name; `parent/name` when another model has it already; numbered when that is taken too."""
-    own, parent = as_text(folder.name), as_text(folder.parent.name)
+def _new(path: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether `path` is there and not in `seen`; it is, from now on."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    key = (state.st_dev, state.st_ino)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
+def _is_model_file(file: Path) -> bool:
+    """Whether it is a file at all (a pipe would hang whoever opens it), and a `.bin` is what torch writes."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        return False
+    return file.suffix.casefold() == ".safetensors" or looks_like_pickle(file)
+
+
+def _free_name(path: Path, taken: dict[str, ModelInfo]) -> str:
+    """The file's or folder's name; `parent/name` when another model has it; numbered when that is taken, too."""
+    own, parent = as_text(_own_name(path)), as_text(path.parent.name)
     candidates = [own, f"{parent}/{own}"]
     candidates += [f"{own} {number}" for number in range(2, len(taken) + 3)]
     return next(name for name in candidates if name not in taken)
+
+
+def _own_name(path: Path) -> str:
+    """`author/model` of a folder in Hugging Face's cache, which is called after a commit."""
+    if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
+        return path.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
+    stem = path.name if path.is_dir() else path.stem
+    return path.parent.name if stem in NAMELESS and not path.is_dir() else stem

@@ -55,7 +55,7 @@ class Bench:
     def pipeline(self) -> Any:
         m = self.model
         pipe = StableDiffusionPipeline(
-            vae=m.vae, text_encoder=m.text_encoder, tokenizer=m.tokenizer, unet=m.unet,
+            vae=m.vae, text_encoder=m.towers[0].encoder, tokenizer=m.towers[0].tokenizer, unet=m.unet,
             scheduler=DPMSolverMultistepScheduler.from_config(dict(m.scheduler_config)),
             safety_checker=None, feature_extractor=None, requires_safety_checker=False,
         )  # fmt: skip

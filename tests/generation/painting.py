@@ -31,5 +31,4 @@ def difference(one: np.ndarray, other: np.ndarray) -> int:
 
 def configured(model: LoadedModel, config: dict[str, Any]) -> LoadedModel:
     """The same networks, said to have been trained as `config` says."""
-    info = model.info.model_copy(update={"prediction": config["prediction_type"]})
-    return replace(model, scheduler_config=config, info=info)
+    return replace(model, scheduler_config=config)

@@ -54,7 +54,7 @@ STRETCHED = {"dpmpp_2m_sde": {"algorithm_type": "sde-dpmsolver++"}}
 def stock(model: LoadedModel, sampler: str, **call: Any) -> np.ndarray:
     config = {**model.scheduler_config, **NEEDED, **STRETCHED.get(sampler, {})}
     pipe = StableDiffusionPipeline(
-        vae=model.vae, text_encoder=model.text_encoder, tokenizer=model.tokenizer, unet=model.unet,
+        vae=model.vae, text_encoder=model.towers[0].encoder, tokenizer=model.towers[0].tokenizer, unet=model.unet,
         scheduler=SCHEDULERS[sampler].from_config(config),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip

@@ -147,7 +147,7 @@ def test_words_far_into_a_long_prompt_still_count(starter: LoadedModel) -> None:
 
 def test_clip_skip_two_is_another_picture_and_too_much_is_refused(starter: LoadedModel, stop: StopSignal) -> None:
     assert difference(paint(starter)[0], paint(starter, clip_skip=2)[0]) > 0
-    layers = starter.text_encoder.config.num_hidden_layers
+    layers = starter.towers[0].encoder.config.num_hidden_layers
     with pytest.raises(InvalidRequest, match=f"use 1 to {layers}") as refused:
         list(generate(ask(clip_skip=layers + 1), starter, stop))
     assert refused.value.as_problem.field == "clip_skip"

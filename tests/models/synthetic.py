@@ -9,13 +9,25 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from pipelines.core.model import Family
+from pipelines.models.architecture import architectures
 from pipelines.models.headers import Header, parse_header
 from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
+from pipelines.models.vocabulary import clip_tokenizer
 
 BYTES = {"F16": 2, "BF16": 2, "F32": 4, "F8_E4M3": 1, "I64": 8}
 SPELLED = {torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32"}
@@ -45,7 +57,7 @@ MAKES: Mapping[Family, Make] = {
     Family.SD2: Make(
         (True, True, True, False),
         {"cross_attention_dim": 1024, "attention_head_dim": [5, 10, 20, 20], "use_linear_projection": True},
-        {"cross_attention_dim": 64, "attention_head_dim": [1, 1, 1, 1], "use_linear_projection": True},
+        {"cross_attention_dim": 64, "attention_head_dim": [1, 1, 2, 2], "use_linear_projection": True},
         ("open_clip",),
         ("cond_stage_model.model.",),
     ),
@@ -53,7 +65,7 @@ MAKES: Mapping[Family, Make] = {
         (False, True, True),
         {"cross_attention_dim": 2048, "attention_head_dim": [5, 10, 20], "transformer_layers_per_block": [1, 2, 10],
          "projection_class_embeddings_input_dim": 2816, **SDXL_EXTRA},
-        {"cross_attention_dim": 128, "attention_head_dim": [1, 1, 1], "transformer_layers_per_block": [1, 2, 3],
+        {"cross_attention_dim": 128, "attention_head_dim": [1, 1, 2], "transformer_layers_per_block": [1, 2, 3],
          "projection_class_embeddings_input_dim": 64 + 6 * 256, **SDXL_EXTRA},
         ("clip", "open_clip"),
         ("conditioner.embedders.0.transformer.text_model.", "conditioner.embedders.1.model."),
@@ -62,7 +74,7 @@ MAKES: Mapping[Family, Make] = {
         (False, True, True, False),
         {"cross_attention_dim": 1280, "attention_head_dim": [6, 12, 24, 24], "transformer_layers_per_block": 4,
          "block_out_channels": [384, 768, 1536, 1536], "projection_class_embeddings_input_dim": 2560, **SDXL_EXTRA},
-        {"cross_attention_dim": 64, "attention_head_dim": [1, 1, 1, 1], "transformer_layers_per_block": 2,
+        {"cross_attention_dim": 64, "attention_head_dim": [1, 1, 2, 2], "transformer_layers_per_block": 2,
          "projection_class_embeddings_input_dim": 64 + 5 * 256, **SDXL_EXTRA},
         ("open_clip",),
         ("conditioner.embedders.0.model.",),
@@ -89,6 +101,10 @@ class Networks:
             layers = text.config.num_hidden_layers
             names = open_clip_names(layers) if spelling == "open_clip" else None
             tensors |= _spelled(text, names, root)
+            if self.family is Family.SD2:  # the layer that is in the file and never used
+                last, unused = (f"{root}transformer.resblocks.{n}." for n in (layers - 1, layers))
+                copies = {n.replace(last, unused): t for n, t in tensors.items() if n.startswith(last)}
+                tensors |= {name: torch.zeros_like(t) for name, t in copies.items()}
         if "clip" in make.texts:  # an old trainer's habit: a tensor that is no weight
             tensors[make.roots[0] + "embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
         return tensors
@@ -99,7 +115,12 @@ def networks(family: Family, *, small: bool, channels: int = 4, seed: int = 0) -
     make = MAKES[family]
     torch.manual_seed(seed)
     widths = (SMALL_WIDTHS if small else FULL_WIDTHS)[: len(make.attends)]
-    settings = {"block_out_channels": list(widths), **(make.small if small else make.unet), "in_channels": channels}
+    settings = {
+        "block_out_channels": list(widths),
+        **(make.small if small else make.unet),
+        "in_channels": channels,
+        "sample_size": 64,
+    }
 
     def unet() -> Any:
         return UNet2DConditionModel(
@@ -110,7 +131,7 @@ def networks(family: Family, *, small: bool, channels: int = 4, seed: int = 0) -
 
     def vae() -> Any:
         return AutoencoderKL(
-            block_out_channels=[32, 32, 32, 32] if small else [128, 256, 512, 512],
+            block_out_channels=[64, 64, 64, 64] if small else [128, 256, 512, 512],
             down_block_types=["DownEncoderBlock2D"] * 4,
             up_block_types=["UpDecoderBlock2D"] * 4,
             layers_per_block=2,
@@ -120,7 +141,10 @@ def networks(family: Family, *, small: bool, channels: int = 4, seed: int = 0) -
     if not small:
         with init_empty_weights(include_buffers=True):
             return Networks(family, unet(), vae(), tuple(make_text() for make_text in texts))
-    return Networks(family, unet().eval(), vae().eval(), tuple(make_text().eval() for make_text in texts))
+    certain = vae().eval()
+    with torch.no_grad():  # a trained encoder is sure of what it sees; one of chance would draw it by lot
+        certain.quant_conv.weight[4:], certain.quant_conv.bias[4:] = 0, -30
+    return Networks(family, unet().eval(), certain, tuple(make_text().eval() for make_text in texts))
 
 
 def _text(family: Family, spelling: str, *, small: bool) -> Callable[[], Any]:
@@ -128,7 +152,7 @@ def _text(family: Family, spelling: str, *, small: bool) -> Callable[[], Any]:
     projects = opened and family is not Family.SD2
     width, layers, words = (64, 3, 49408) if small else (768, 12, 49408)
     if opened and not small:
-        width, layers = (1024, 24) if family is Family.SD2 else (1280, 32)
+        width, layers = (1024, 23) if family is Family.SD2 else (1280, 32)
     config = CLIPTextConfig(
         hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=width // 64,
         vocab_size=words, projection_dim=width, hidden_act="gelu" if opened else "quick_gelu",
@@ -193,3 +217,40 @@ def write_hollow(file: Path, tensors: Mapping[str, Any], metadata: Mapping[str, 
 def shapes(names: Iterable[str], shape: tuple[int, ...] = (8, 8)) -> dict[str, tuple[int, ...]]:
     """`names`, all of one shape: enough where only names count."""
     return dict.fromkeys(names, shape)
+
+
+def write_single(file: Path, made: Networks, dtype: torch.dtype = torch.float32, **metadata: str) -> Path:
+    """`made` as one file in the original's spelling."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: as_weights(t, dtype).contiguous() for name, t in made.original().items()}, file, metadata or None)
+    return file
+
+
+def as_weights(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def write_folder(folder: Path, made: Networks, **scheduled: Any) -> Path:
+    """`made` as stock diffusers saves it."""
+    stock_pipeline(made, **scheduled).save_pretrained(folder)
+    return folder
+
+
+def stock_pipeline(made: Networks, **scheduled: Any) -> Any:
+    """The pipeline of diffusers for `made`, with its family's own scheduler."""
+    numbers = architectures()[made.family]
+    scheduler = EulerDiscreteScheduler.from_config({**numbers.scheduler, **scheduled})
+    tokenizers = [clip_tokenizer(pad=text.pad) for text in numbers.text_encoders]
+    common = {"vae": made.vae, "unet": made.unet, "scheduler": scheduler}
+    common["vae"].register_to_config(**numbers.vae)
+    if made.family in (Family.SDXL, Family.SDXL_REFINER):
+        first = {"text_encoder": made.texts[0], "tokenizer": tokenizers[0]} if len(made.texts) == 2 else {}
+        first = first or {"text_encoder": None, "tokenizer": None}
+        second = {"text_encoder_2": made.texts[-1], "tokenizer_2": tokenizers[-1]}
+        if made.family is Family.SDXL_REFINER:
+            return StableDiffusionXLImg2ImgPipeline(**common, **first, **second, requires_aesthetics_score=True)
+        kind = StableDiffusionXLPipeline if made.unet.config.in_channels == 4 else StableDiffusionXLInpaintPipeline
+        return kind(**common, **first, **second, add_watermarker=False)
+    plain = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    kind = StableDiffusionPipeline if made.unet.config.in_channels == 4 else StableDiffusionInpaintPipeline
+    return kind(**common, text_encoder=made.texts[0], tokenizer=tokenizers[0], **plain)

@@ -93,9 +93,9 @@ def test_what_is_remembered_stays_within_its_bound() -> None:
     recall = Recall(most_bytes=4 * 100)
     made = []
 
-    def make() -> torch.Tensor:
+    def make() -> tuple[torch.Tensor]:
         made.append(1)
-        return torch.zeros(40)
+        return (torch.zeros(40),)
 
     for key in ("a", "b", "a", "c", "a", "b"):
         recall.get(key, make)
@@ -105,4 +105,4 @@ def test_what_is_remembered_stays_within_its_bound() -> None:
 
 def test_a_single_thing_larger_than_the_bound_is_still_remembered() -> None:
     recall = Recall(most_bytes=10)
-    assert recall.get("a", lambda: torch.zeros(40)) is recall.get("a", lambda: torch.ones(40))
+    assert recall.get("a", lambda: (torch.zeros(40),)) is recall.get("a", lambda: (torch.ones(40),))

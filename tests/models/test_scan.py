@@ -12,6 +12,7 @@ import pytest
 from transformers import CLIPTokenizer
 
 from pipelines.core.error import ModelUnusable, UnknownName
+from pipelines.core.model import Task
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.models.scan import ModelLibrary, read_model
 from tests.models.folders import copy_of, cut, edit
@@ -33,10 +34,10 @@ def test_listing_models_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_models_lie_up_to_three_folders_deep(tmp_path: Path, starter_folder: Path) -> None:
+def test_models_lie_up_to_eight_folders_deep(tmp_path: Path, starter_folder: Path) -> None:
     copy_of(starter_folder, tmp_path / "near")
     copy_of(starter_folder, tmp_path / "a" / "b" / "far")
-    copy_of(starter_folder, tmp_path / "a" / "b" / "c" / "too far")
+    copy_of(starter_folder, tmp_path.joinpath(*"abcdefghi", "too far"))
     assert [m.name for m in ModelLibrary([tmp_path]).list()] == ["far", "near"]
 
 
@@ -232,5 +233,11 @@ def test_weights_as_pickles_only_are_not_opened(tmp_path: Path, starter_folder: 
 def test_an_inpainting_model_says_that_it_is_one(tmp_path: Path, starter_folder: Path) -> None:
     folder = copy_of(starter_folder, tmp_path / "mine")
     edit(folder / "unet/config.json", lambda config: config.update(in_channels=9))
-    with pytest.raises(ModelUnusable, match=r"its UNet takes 9 channels"):
+    assert ModelLibrary([tmp_path]).usable("mine").task is Task.INPAINTING
+
+
+def test_a_model_that_wants_a_picture_as_well_says_so(tmp_path: Path, starter_folder: Path) -> None:
+    folder = copy_of(starter_folder, tmp_path / "mine")
+    edit(folder / "unet/config.json", lambda config: config.update(in_channels=8))
+    with pytest.raises(ModelUnusable, match=r"its UNet takes 8 channels; use one that takes 4 or 9"):
         ModelLibrary([tmp_path]).usable("mine")

@@ -18,9 +18,9 @@ def print_list(folders: Folders, *, as_json: bool) -> None:
     if as_json:
         _print_json([info.model_dump() for info in found])
         return
-    table = Table("Name", "Family", "Precision", "Size", "State", box=None, pad_edge=False)
+    table = Table("Name", "Kind", "Family", "Precision", "Size", "State", box=None, pad_edge=False)
     for info in found:
-        table.add_row(info.name, info.family, info.dtype, f"{info.size / 1e6:,.0f} MB", _state(info))
+        table.add_row(info.name, _kind(info), info.family or "", info.dtype, f"{info.size / 1e6:,.0f} MB", _state(info))
     Console().print(table)
 
 
@@ -63,6 +63,10 @@ def pick(name_or_path: str, folders: Folders) -> Pick:
     library = ModelLibrary(places)
     here = (info for info in library.list() if Path(info.path) == path.resolve())
     return Pick(next(here, None) or library.find(name_or_path), library, places)
+
+
+def _kind(info: ModelInfo) -> str:
+    return f"{info.kind} ({info.detail})" if info.detail else info.kind
 
 
 def _state(info: ModelInfo) -> str:

@@ -17,7 +17,7 @@ def routes(models: ModelLibrary) -> APIRouter:
     @router.get("/models")
     def every_model() -> list[dict[str, Any]]:
         # Where a model lies on this machine is nobody's business on the network.
-        return [info.model_dump(exclude={"path"}) for info in models.list()]
+        return [info.model_dump(exclude={"path", "vae_from", "text_from"}) for info in models.list()]
 
     @router.get("/samplers")
     def samplers() -> dict[str, list[dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.core.model import ModelInfo
+from pipelines.core.model import PAINTS, ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web.services import WebServices
@@ -29,13 +29,14 @@ def first_size(services: WebServices) -> tuple[int, int]:
 
 def usable(services: WebServices) -> list[ModelInfo]:
     """The models that can paint."""
-    return [model for model in services.models.list() if model.problem is None]
+    return [model for model in services.models.list() if model.kind in PAINTS and model.problem is None]
 
 
 def model_choices(services: WebServices, words: Words) -> list[tuple[str, str]]:
     """Label and name of every model; those that cannot paint are last and say so, and why once they are chosen."""
-    models = sorted(services.models.list(), key=lambda model: model.problem is not None)
-    says = {model.name: words("model.unusable") if model.problem else model.family for model in models}
+    paints = [model for model in services.models.list() if model.kind in PAINTS]
+    models = sorted(paints, key=lambda model: model.problem is not None)
+    says = {model.name: words("model.unusable") if model.problem else str(model.family) for model in models}
     return [(f"{name}  ·  {said}", name) for name, said in says.items()]
 
 

@@ -1,0 +1,81 @@
+"""Networks whose weights are views into files: built without memory, filled without a copy."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from pipelines.models.architecture import Part
+from pipelines.models.names import View
+
+VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
+    View.WHOLE: lambda tensor: tensor,
+    View.MATRIX: lambda tensor: tensor.flatten(1),
+    View.TURNED: lambda tensor: tensor.T,
+    View.QUERY: lambda tensor: tensor.chunk(3)[0],
+    View.KEY: lambda tensor: tensor.chunk(3)[1],
+    View.VALUE: lambda tensor: tensor.chunk(3)[2],
+}
+
+
+class Misfit(ValueError):
+    """A file's tensors do not fill the network they are for; the text says how, after the part's name."""
+
+
+class OpenTensors:
+    """The tensors of one file, each mapped into memory when it is asked for."""
+
+    def __init__(self, file: Path) -> None:
+        opened: Any = safe_open(file, framework="pt")  # the library types it in part only
+        self._file = opened
+        self._names = frozenset(opened.keys())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor
+
+
+def unet_of(part: Part, tensors: OpenTensors) -> UNet2DConditionModel:
+    """The UNet of `part`. Raises Misfit."""
+    return _filled(lambda: UNet2DConditionModel.from_config(dict(part.config)), part, tensors)
+
+
+def vae_of(part: Part, tensors: OpenTensors) -> AutoencoderKL:
+    """The autoencoder of `part`. Raises Misfit."""
+    return _filled(lambda: AutoencoderKL.from_config(dict(part.config)), part, tensors)
+
+
+def text_encoder_of(part: Part, tensors: OpenTensors, *, projects: bool) -> CLIPTextModel:
+    """The text tower of `part`. Raises Misfit."""
+    kind = CLIPTextModelWithProjection if projects else CLIPTextModel
+    return _filled(lambda: kind(CLIPTextConfig(**part.config)), part, tensors)
+
+
+def _filled(make: Callable[[], Any], part: Part, tensors: OpenTensors) -> Any:
+    with init_empty_weights():  # buffers stay real: `position_ids` is in no file
+        network: nn.Module = make()
+    state, missing = {}, []
+    for name, empty in network.state_dict().items():
+        origin = part.origin(name.removeprefix("text_model."))
+        if origin is None or origin.name not in tensors:
+            missing.append(origin.name if origin else name)
+            continue
+        state[name] = VIEWS[origin.view](tensors[origin.name])
+        if state[name].shape != empty.shape:
+            raise Misfit(f"has {origin.name} in the shape {_sides(state[name])} where {_sides(empty)} belongs")
+    if missing:
+        raise Misfit(f"lacks {len(missing)} tensors, {min(missing)} the first of them")
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _sides(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "none"

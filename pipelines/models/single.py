@@ -1,0 +1,185 @@
+"""A model as a single file in the original's spelling: what is in it, and how to build it."""
+
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import pstdev
+
+from pipelines.core.error import ModelUnusable
+from pipelines.core.model import Family, Kind, Prediction, Task
+from pipelines.models.architecture import (
+    Architecture,
+    Shapeless,
+    TextNumbers,
+    architectures,
+    text_part,
+    unet_part,
+    vae_part,
+)
+from pipelines.models.blueprint import LATENT_CHANNELS, Blueprint, Network, Tower
+from pipelines.models.headers import DamagedFile, Header, TensorEntry, read_header
+from pipelines.models.recognise import Found, Recognised, recognise
+
+DOWNLOAD_AGAIN = "download the file again"
+RUNS = (Task.TEXT_TO_IMAGE, Task.INPAINTING)
+XL = (Family.SDXL, Family.SDXL_REFINER)
+
+
+@dataclass(frozen=True, slots=True)
+class SingleFile:
+    """A file that holds at least a denoiser, and what its header says."""
+
+    path: Path
+    name: str
+    header: Header
+    found: Recognised
+
+    @property
+    def lacks(self) -> tuple[Kind, ...]:
+        """The kinds of parts that another file must bring along."""
+        numbers = self._numbers
+        towers = len(numbers.text_encoders) if numbers else 0
+        lacking = [Kind.VAE] if self.found.vae is None else []
+        return (*lacking, Kind.TEXT_ENCODER) if len(self.found.text_encoders) < towers else tuple(lacking)
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the network answers: as marked; else by the one weight that tells SD 2's two kinds apart."""
+        if self.found.prediction:
+            return self.found.prediction
+        if self.found.family is Family.SD2 and _answers_velocity(self.path, self.header, self.found):
+            return Prediction.V
+        return Prediction.EPSILON
+
+    @property
+    def native_size(self) -> int:
+        """Pixels; 0 where the family's is not known."""
+        numbers = self._numbers
+        said = self.header.metadata.get("modelspec.resolution", "").partition("x")[0]
+        if said.isdecimal() and 64 <= int(said) <= 4096:
+            return int(said)
+        if self.found.family is Family.SD2 and self.prediction is Prediction.V:
+            return 768
+        return numbers.native_size if numbers else 0
+
+    @property
+    def _numbers(self) -> Architecture | None:
+        return architectures().get(self.found.family) if self.found.family else None
+
+    def check(self) -> None:
+        """Raises ModelUnusable when this cannot be built, whatever other files bring along."""
+        if self._numbers is None:
+            raise self.unusable(f"is of a kind that cannot run yet ({self.found.family})", fix="use another model")
+        if self.found.task not in RUNS:
+            raise self.unusable(f"is of a kind that cannot run yet ({self.found.task})", fix="use another model")
+        if self.prediction not in (Prediction.EPSILON, Prediction.V):
+            raise self.unusable(f"predicts {self.prediction}, which cannot run yet", fix="use another model")
+        self._unet()
+
+    def blueprint(self, *, vae: "SingleFile | None" = None, text: "SingleFile | None" = None) -> Blueprint:
+        """How to build it, with the VAE of `vae` if there is one, and the text encoders of `text` if it has none.
+
+        Raises ModelUnusable.
+        """
+        self.check()
+        numbers, family = self._numbers, self.found.family
+        assert numbers and family
+        unet, towers = self._unet(), self._towers(numbers, text)
+        reads, writes = unet.part.config["cross_attention_dim"], sum(tower.width for tower in towers)
+        if reads != writes:
+            raise self.unusable(f"mixes two families: its UNet reads {reads} numbers a word, its text encoder {writes}")
+        return Blueprint(
+            family=family,
+            task=self.found.task,
+            native_size=self.native_size,
+            unet=unet,
+            vae=(vae or self)._own_vae(numbers),
+            towers=towers,
+            scheduler=self._scheduler(numbers),
+        )
+
+    def _unet(self) -> Network:
+        numbers = self._numbers
+        assert numbers and self.found.denoiser
+        try:
+            return Network(self.path, self.header, unet_part(self.header.tensors, self.found.denoiser, numbers))
+        except Shapeless as missing:
+            raise self.unusable(f"cannot be used: its UNet lacks {missing}") from missing
+
+    def _own_vae(self, numbers: Architecture) -> Network:
+        if self.found.vae is None:
+            raise self.unusable("has no VAE of its own", fix=f"put a VAE for {numbers.family} into the models folder")
+        try:
+            part = vae_part(self.header.tensors, self.found.vae, numbers)
+        except Shapeless as missing:
+            raise self.unusable(f"cannot be used: its VAE lacks {missing}") from missing
+        if part.config["latent_channels"] != LATENT_CHANNELS:
+            raise self.unusable(f"is no VAE for {numbers.family}", fix="choose another VAE")
+        return Network(self.path, self.header, part)
+
+    def _towers(self, numbers: Architecture, text: "SingleFile | None") -> tuple[Tower, ...]:
+        for source in (self, *([text] if text else [])):
+            if len(source.found.text_encoders) == len(numbers.text_encoders):
+                pairs = zip(source.found.text_encoders, numbers.text_encoders, strict=True)
+                return tuple(source._tower(found, some, numbers.family) for found, some in pairs)
+        raise self.unusable(
+            "has no text encoder of its own", fix=f"put a whole {numbers.family} model into the models folder, too"
+        )
+
+    def _tower(self, found: Found, numbers: TextNumbers, family: Family) -> Tower:
+        try:
+            part = text_part(self.header.tensors, found, numbers)
+        except Shapeless as missing:
+            raise self.unusable(f"cannot be used: its text encoder lacks {missing}") from missing
+        xl = family in XL
+        return Tower(Network(self.path, self.header, part), None, numbers.pad,
+                     last_layer=2 if xl else 1, normed=not xl, projects=numbers.projects)  # fmt: skip
+
+    def _scheduler(self, numbers: Architecture) -> dict[str, object]:
+        zero_snr = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if self.found.zero_snr else {}
+        return {**numbers.scheduler, "prediction_type": str(self.prediction), **zero_snr}
+
+    def unusable(self, problem: str, *, fix: str = DOWNLOAD_AGAIN) -> ModelUnusable:
+        return ModelUnusable(f"The model {self.name!r} {problem}", fix=fix, field="model")
+
+
+def read_single(path: Path, name: str) -> SingleFile:
+    """What the header of the file at `path` says. Raises ModelUnusable for a file that is damaged, or gone."""
+    try:
+        header = read_header(path)
+    except DamagedFile as error:
+        raise ModelUnusable(
+            f"The model {name!r} cannot be used: it {error}", fix=DOWNLOAD_AGAIN, field="model"
+        ) from error
+    except OSError as error:
+        raise ModelUnusable(
+            f"The model {name!r} cannot be read ({error.strerror})", fix="allow reading it, or scan the folders again",
+            field="model", detail=str(error),
+        ) from error  # fmt: skip
+    return SingleFile(path, name, header, recognise(header))
+
+
+TELLING_BIAS = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+MOST_SWING = 0.09
+"""Of that bias in SD 2.x models that answer with the noise; those that answer with v have more."""
+
+
+def _answers_velocity(path: Path, header: Header, found: Recognised) -> bool:
+    """AUTOMATIC1111 and ComfyUI tell SD 2.1 768-v from the 512 base by the spread of this bias, too."""
+    entry = header.tensors.get(f"{found.denoiser.root}{TELLING_BIAS}") if found.denoiser else None
+    if entry is None or entry.count > 4096:
+        return False
+    numbers = _numbers_of(path, entry)
+    return bool(numbers) and all(map(math.isfinite, numbers)) and pstdev(numbers) > MOST_SWING
+
+
+def _numbers_of(path: Path, entry: TensorEntry) -> list[float]:
+    """A small tensor, read by hand; empty for formats that do not matter here."""
+    with path.open("rb") as file:
+        file.seek(entry.start)
+        raw = file.read(entry.end - entry.start)
+    if entry.dtype == "BF16":  # the upper half of a float32
+        raw = b"".join(b"\0\0" + raw[at : at + 2] for at in range(0, len(raw), 2))
+    letter = {"F16": "e", "F32": "f", "BF16": "f"}.get(entry.dtype)
+    return list(struct.unpack(f"<{entry.count}{letter}", raw)) if letter else []
