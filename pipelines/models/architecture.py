@@ -37,6 +37,8 @@ class TextNumbers(BaseModel):
     activation: str
     pad: str
     """The token that fills a chunk."""
+    root: str
+    """Where it stands in a single file."""
     layers_left_out: int = 0
     """Of the last ones: SD 2.x was trained on the last but one."""
     projects: bool = False
@@ -80,6 +82,8 @@ class Part:
     """As diffusers or transformers spell it."""
     origin: Callable[[str], Origin | None]
     """Of diffusers' name for a tensor: where it is in the file."""
+    root: str = ""
+    """How the names of its tensors begin there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +125,15 @@ def unet_part(tensors: Tensors, found: Found, numbers: Architecture) -> Part:
     widths = [reader.shape(f"down_blocks.{level}.resnets.0.conv2.weight")[0] for level in range(levels)]
     layers = reader.count(lambda layer: f"down_blocks.0.resnets.{layer}.conv1.weight")
     attends = [reader.has(f"down_blocks.{level}.attentions.0.proj_in.weight") for level in range(levels)]
+    middle = "mid_block.attentions.0"
+    deepest = reader.count(lambda n: f"{middle}.transformer_blocks.{n}.norm1.weight")
     depths = [
         reader.count(lambda n, at=level: f"down_blocks.{at}.attentions.0.transformer_blocks.{n}.norm1.weight")  # type: ignore[misc]
         if attending
-        else 1
+        else deepest  # of the last level: as deep as the middle, which diffusers builds like it
         for level, attending in enumerate(attends)
     ]
-    first, middle = reader.shape("conv_in.weight"), "mid_block.attentions.0"
+    first = reader.shape("conv_in.weight")
     config = {
         "in_channels": first[1],
         "out_channels": reader.shape("conv_out.weight")[0],
@@ -147,7 +153,7 @@ def unet_part(tensors: Tensors, found: Found, numbers: Architecture) -> Part:
     }
     if reader.has("add_embedding.linear_1.weight"):
         config["projection_class_embeddings_input_dim"] = reader.shape("add_embedding.linear_1.weight")[1]
-    return Part(config, reader.origin)
+    return Part(config, reader.origin, found.root)
 
 
 def _unet_names(tensors: Tensors, root: str) -> Names | None:

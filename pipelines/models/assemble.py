@@ -1,6 +1,6 @@
 """Networks whose weights are views into files: built without memory, filled without a copy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from pipelines.models.architecture import Part
 from pipelines.models.names import View
+from pipelines.models.recognise import MARKS
 
 VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
     View.WHOLE: lambda tensor: tensor,
@@ -35,6 +36,10 @@ class OpenTensors:
         self._file = opened
         self._names = frozenset(opened.keys())
 
+    def below(self, root: str) -> Iterator[str]:
+        """The names that begin with `root`."""
+        return (name for name in self._names if name.startswith(root))
+
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
@@ -44,8 +49,13 @@ class OpenTensors:
 
 
 def unet_of(part: Part, tensors: OpenTensors) -> UNet2DConditionModel:
-    """The UNet of `part`. Raises Misfit."""
-    return _filled(lambda: UNet2DConditionModel.from_config(dict(part.config)), part, tensors)
+    """The UNet of `part`. Raises Misfit, also for tensors that have no place in it: it would paint as another."""
+    unet = _filled(lambda: UNet2DConditionModel.from_config(dict(part.config)), part, tensors)
+    used = {origin.name for name in unet.state_dict() if (origin := part.origin(name))}
+    spare = sorted(name for name in tensors.below(part.root) if name not in used and name not in MARKS)
+    if spare:
+        raise Misfit(f"holds {len(spare)} tensors that have no place in it, {spare[0]} the first of them")
+    return unet
 
 
 def vae_of(part: Part, tensors: OpenTensors) -> AutoencoderKL:

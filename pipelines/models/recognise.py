@@ -140,6 +140,9 @@ def _prediction(header: Header) -> Prediction | None:
     return Prediction.EPSILON if said in ("epsilon", "eps") else None
 
 
+MARKS = ("v_pred", "ztsnr", "edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
+"""Tensors that are no weights but tell how a model was trained."""
+
 LORA_WORDS: Mapping[str, str] = {
     "lora_down": "LoRA", "lora_A": "LoRA", "lora_mid": "LoCon", "hada_w1_a": "LoHa", "lokr_w1": "LoKr",
     "lokr_w1_a": "LoKr", "oft_blocks": "OFT", "oft_diag": "OFT", "on_input": "IA3", "a1": "GLoRA",

@@ -161,7 +161,9 @@ def weights(source: Path, globals_named: set[str]) -> dict[str, Any]:
     """Name -> tensor of the weights in the file."""
     import torch  # noqa: PLC0415, after the limits are set and the file has passed
 
-    stands_for = [(Inert, name.replace(" ", ".")) for name in sorted(globals_named) if name.startswith(TRAINERS)]
+    stands_for: list[Any] = [
+        (Inert, name.replace(" ", ".")) for name in sorted(globals_named) if name.startswith(TRAINERS)
+    ]
     try:
         with torch.serialization.safe_globals(stands_for):
             loaded = torch.load(source, map_location="cpu", weights_only=True, mmap=False)
@@ -172,7 +174,7 @@ def weights(source: Path, globals_named: set[str]) -> dict[str, Any]:
     return named_tensors(loaded)
 
 
-def named_tensors(loaded: object) -> dict[str, Any]:
+def named_tensors(loaded: Any) -> dict[str, Any]:
     """The tensors of a state dict, however a trainer wrapped it."""
     import torch  # noqa: PLC0415
 

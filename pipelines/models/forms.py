@@ -1,0 +1,160 @@
+"""A model in another form: number format, without what painting does not need, one file or a diffusers folder."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    EulerDiscreteScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+)
+from torch import Tensor, nn
+
+from pipelines.core.model import Family, Task
+from pipelines.models.architecture import Architecture, TextNumbers, architectures
+from pipelines.models.assemble import OpenTensors, text_encoder_of, unet_of, vae_of
+from pipelines.models.blueprint import Blueprint
+from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
+from pipelines.models.recognise import MARKS
+from pipelines.models.single import SingleFile
+from pipelines.models.vocabulary import clip_tokenizer
+from pipelines.models.writing import FORMATS, Planned
+
+UNET_ROOT, VAE_ROOT = "model.diffusion_model.", "first_stage_model."
+THIRDS = (View.QUERY, View.KEY, View.VALUE)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """What weights are rounded to; what is not a float stays as it is."""
+
+    dtype: torch.dtype | None
+    """None: as they are."""
+
+    def of(self, name: str, stored: torch.dtype, sides: int) -> torch.dtype:
+        """The format of a tensor. 8 bits are enough for the matrices of a denoiser, and for nothing else."""
+        if self.dtype is None or not stored.is_floating_point:
+            return stored
+        if self.dtype.itemsize == 1 and not (name.startswith(UNET_ROOT) and sides >= 2):
+            return torch.float16
+        return self.dtype
+
+
+def same_file(source: SingleFile, numbers: NumberFormat, *, pruned: bool) -> list[Planned]:
+    """The tensors of a single file; `pruned`: only those that painting needs."""
+    tensors, found = OpenTensors(source.path), source.found
+    roots = tuple(part.root for part in (found.denoiser, found.vae, *found.text_encoders) if part)
+    kept = {
+        name: entry
+        for name, entry in source.header.tensors.items()
+        if not pruned or name in MARKS or (name.startswith(roots) and not name.startswith("model_ema."))
+    }
+    return [
+        Planned(name, numbers.of(name, FORMATS[e.dtype], len(e.shape)), e.shape, partial(tensors.__getitem__, name))
+        for name, e in kept.items()
+    ]
+
+
+def folder_as_file(blueprint: Blueprint, numbers: NumberFormat) -> list[Planned]:
+    """The tensors of a diffusers folder by their original names."""
+    known = architectures()[blueprint.family]
+    unet = unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file))
+    vae = vae_of(blueprint.vae.part, OpenTensors(blueprint.vae.file))
+    attends = ["CrossAttn" in kind for kind in unet.config.down_block_types]
+    parts = [
+        *_original(unet, unet_names(attends, unet.config.layers_per_block), UNET_ROOT),
+        *_original(vae, vae_names(len(vae.config.block_out_channels), vae.config.layers_per_block), VAE_ROOT),
+    ]
+    for tower, text in zip(blueprint.towers, known.text_encoders, strict=True):
+        encoder = text_encoder_of(tower.network.part, OpenTensors(tower.network.file), projects=tower.projects)
+        parts += _original(encoder, _text_names(text, encoder.config.num_hidden_layers), text.root)
+    return [_planned(name, tensors, numbers) for name, tensors in parts]
+
+
+def _text_names(text: TextNumbers, layers: int) -> Names | None:
+    return None if text.root.endswith("text_model.") else open_clip_names(layers)
+
+
+def _original(network: nn.Module, names: Names | None, root: str) -> Iterator[tuple[str, list[tuple[View, Tensor]]]]:
+    """(original name, what it is made of)."""
+    made: dict[str, list[tuple[View, Tensor]]] = {}
+    for full, tensor in network.state_dict().items():
+        name = full.removeprefix("text_model.")
+        origin = names.origin(name) if names else None
+        made.setdefault(root + (origin.name if origin else name), []).append(
+            (origin.view if origin else View.WHOLE, tensor)
+        )
+    yield from made.items()
+
+
+def _planned(name: str, parts: list[tuple[View, Tensor]], numbers: NumberFormat) -> Planned:
+    in_order = [tensor for _, tensor in sorted(parts, key=lambda part: part[0].value)]
+    view, first = parts[0][0], in_order[0]
+    match view:
+        case View.MATRIX:
+            shape = (*first.shape, 1, 1)
+        case View.TURNED:
+            shape = tuple(reversed(first.shape))
+        case _:
+            shape = (first.shape[0] * len(in_order), *first.shape[1:])
+    return Planned(name, numbers.of(name, first.dtype, len(shape)), shape, partial(_made, view, in_order, shape))
+
+
+def _made(view: View, parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
+    if view in THIRDS:
+        return torch.cat(list(parts))
+    return parts[0].T if view is View.TURNED else parts[0].reshape(shape)
+
+
+def write_as_folder(blueprint: Blueprint, numbers: NumberFormat, folder: Path) -> None:
+    """Write `blueprint` as stock diffusers opens it; `folder` must be there and empty."""
+    known = architectures()[blueprint.family]
+    parts: dict[str, Any] = {
+        "unet": unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file)),
+        "vae": vae_of(blueprint.vae.part, OpenTensors(blueprint.vae.file)),
+        "scheduler": EulerDiscreteScheduler.from_config(dict(blueprint.scheduler)),
+        **_towers(blueprint, known),
+    }
+    if numbers.dtype is not None:
+        for part in parts.values():
+            if isinstance(part, nn.Module):
+                nn.Module.to(part, numbers.dtype)
+    _pipeline(blueprint)(**parts, **_silent(blueprint)).save_pretrained(folder)
+
+
+def _towers(blueprint: Blueprint, known: Architecture) -> Mapping[str, Any]:
+    """The text encoders and tokenizers under the names that the pipelines give them."""
+    built = [
+        text_encoder_of(tower.network.part, OpenTensors(tower.network.file), projects=tower.projects)
+        for tower in blueprint.towers
+    ]
+    tokenizers = [clip_tokenizer(pad=text.pad) for text in known.text_encoders]
+    if blueprint.family is Family.SDXL_REFINER:
+        built, tokenizers = [None, *built], [None, *tokenizers]
+    names = ("text_encoder", "text_encoder_2"), ("tokenizer", "tokenizer_2")
+    return dict(zip(names[0], built, strict=False)) | dict(zip(names[1], tokenizers, strict=False))
+
+
+def _pipeline(blueprint: Blueprint) -> Any:
+    inpaints = blueprint.task is Task.INPAINTING
+    match blueprint.family:
+        case Family.SDXL:
+            return StableDiffusionXLInpaintPipeline if inpaints else StableDiffusionXLPipeline
+        case Family.SDXL_REFINER:
+            return StableDiffusionXLImg2ImgPipeline
+        case _:
+            return StableDiffusionInpaintPipeline if inpaints else StableDiffusionPipeline
+
+
+def _silent(blueprint: Blueprint) -> Mapping[str, Any]:
+    """What the pipelines want to be told about parts that are not there."""
+    if blueprint.family in (Family.SDXL, Family.SDXL_REFINER):
+        return {"requires_aesthetics_score": True} if blueprint.family is Family.SDXL_REFINER else {}
+    return {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
