@@ -127,6 +127,35 @@ def models_show(
     print_one(model, folders(data, models), as_json=as_json)
 
 
+@models_app.command("verify")
+def models_verify(
+    model: Annotated[str, typer.Argument(help="Name or path.")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    data: DataOption = None,
+    models: ModelsOption = None,
+) -> None:
+    """Read every number of a model: exit 0 when it is sound, 2 when it must not be used."""
+    from ui.cli.models import verify_one
+
+    verify_one(model, folders(data, models), as_json=as_json)
+
+
+@models_app.command("convert")
+def models_convert(
+    model: Annotated[str, typer.Argument(help="Name or path; a pickle is read safely, in a process of its own.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .safetensors file, or a new diffusers folder.")],
+    dtype: Annotated[str | None, typer.Option(help="fp16, bf16, fp32 or fp8; as it is if left out.")] = None,
+    pruned: Annotated[bool, typer.Option("--pruned", help="Leave out what painting does not need.")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    data: DataOption = None,
+    models: ModelsOption = None,
+) -> None:
+    """Write a model in another form: safetensors, another precision, pruned, one file or a folder."""
+    from ui.cli.models import Wanted, convert_one
+
+    convert_one(model, folders(data, models), Wanted(output, dtype, pruned), as_json=as_json)
+
+
 def run_studio(address: "Address", places: Folders, device: str) -> None:
     """Settings -> services -> studio, until it is stopped. Raises EaselError when it cannot start."""
     from pipelines.jobs.process import ProcessWorker

@@ -111,7 +111,7 @@ def read_model(path: Path, name: str) -> ModelInfo:
         facts = _folder_facts(path, name) if path.is_dir() else _file_facts(path, info.name)
     except EaselError as error:
         facts = {"problem": error.as_problem, **({"kind": Kind.CHECKPOINT} if path.is_dir() else {})}
-    return info.model_copy(update={"size": _size(path), **facts})
+    return info.model_copy(update={"size": size_on_disk(path), **facts})
 
 
 def _folder_facts(folder: Path, name: str) -> dict[str, object]:
@@ -168,7 +168,8 @@ def _detail(found: Recognised) -> str:
     return f"{found.detail}, rank {found.rank}" if found.rank else found.detail
 
 
-def _size(path: Path) -> int:
+def size_on_disk(path: Path) -> int:
+    """Bytes of a model's file, or of its folder's parts; 0 when they cannot be looked at."""
     try:
         return sum(state.st_size for _, state in files_of(path)) if path.is_dir() else path.stat().st_size
     except OSError:
@@ -176,9 +177,14 @@ def _size(path: Path) -> int:
 
 
 def model_paths(roots: Iterable[Path]) -> Iterator[Path]:
-    """The model files and diffusers folders below `roots`, each once however many links lead to it."""
+    """The model files and diffusers folders below `roots`, each once however many links lead to it.
+
+    A root may be a model itself.
+    """
     seen: set[tuple[int, int]] = set()
     for root in roots:
+        if root.is_file() and _new(root, seen):
+            yield root
         for at, below, files in os.walk(root, followlinks=True):
             here = Path(at)
             below[:] = sorted((name for name in below if not name.startswith(".")), key=str.casefold)

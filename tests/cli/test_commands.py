@@ -4,48 +4,19 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
-Easel = Callable[..., subprocess.CompletedProcess[str]]
+from tests.cli.running import ROOT, Easel, assert_complains
+
 HOUSE = "a red house on a hill under a night sky"
-
-
-@pytest.fixture
-def easel(tmp_path: Path) -> Easel:
-    """Runs a command on an empty data folder, from a folder that is not the project's."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "app.py"), *words]
-        if words and words[0] in {"generate", "models", "serve"} and not {"--help", "--data"} & set(words):
-            command += ["--data", str(tmp_path / "data")]
-        done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=240, check=False)
-        assert not list(elsewhere.glob("*.db")), "a command wrote into the current folder"
-        return done
-
-    return run
 
 
 def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(Image.open(path).convert("RGB"))
-
-
-def assert_complains(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit 2, one line `problem; fix` on stderr, no traceback, nothing on stdout."""
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert "; " in done.stderr
-    assert "Traceback" not in done.stderr
-    for word in words:
-        assert word in done.stderr
 
 
 def test_the_same_command_writes_the_same_pixels(easel: Easel, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`app.py models list` and `models show`."""
+"""`app.py models list`, `show`, `verify` and `convert`."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.core.model import ModelInfo
-from pipelines.models.scan import ModelLibrary
+from pipelines.models.scan import ModelLibrary, size_on_disk
 from ui.cli.options import Folders
 
 
@@ -37,6 +37,43 @@ def print_one(name_or_path: str, folders: Folders, *, as_json: bool) -> None:
     Console().print(table)
 
 
+def verify_one(name_or_path: str, folders: Folders, *, as_json: bool) -> None:
+    """Read every number of a model. Raises ModelUnusable, saying what is wrong with it."""
+    # Imported here: torch is needed for this and for nothing else a person asks of models.
+    from pipelines.models.verify import verify  # noqa: PLC0415
+
+    info = pick(name_or_path, folders).info
+    warnings = list(verify(info))
+    if as_json:
+        _print_json({"model": info.name, "sound": True, "warnings": warnings})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for warning in warnings:
+        console.print(f"Note: {info.name} {warning}", markup=False)
+    console.print(f"{info.name} is sound", markup=False)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a model shall become, as typed."""
+
+    output: Path
+    dtype: str | None
+    pruned: bool
+
+
+def convert_one(name_or_path: str, folders: Folders, wanted: Wanted, *, as_json: bool) -> None:
+    """Write a model in another form. Raises Conflict, InvalidRequest, ModelUnusable, StorageProblem."""
+    from pipelines.jobs.converting import Form, convert  # noqa: PLC0415, see above
+
+    info = pick(name_or_path, folders).info
+    made = convert(info, Form(wanted.dtype, wanted.pruned), wanted.output.absolute())
+    if as_json:
+        _print_json({"model": info.name, "file": str(made), "size": size_on_disk(made)})
+    else:
+        Console(highlight=False, soft_wrap=True).print(str(made), markup=False)
+
+
 @dataclass(frozen=True)
 class Pick:
     """A model somebody named, by name or by path."""
@@ -53,11 +90,11 @@ class Pick:
 
 
 def pick(name_or_path: str, folders: Folders) -> Pick:
-    """The model meant: one of the library by its name, else a folder by its path. Raises UnknownName."""
+    """The model meant: one of the library by its name, else a file or folder by its path. Raises UnknownName."""
     places = tuple(folders.with_models())
     library = ModelLibrary(places)
     path = Path(name_or_path)
-    if any(info.name == name_or_path for info in library.list()) or not path.is_dir():
+    if any(info.name == name_or_path for info in library.list()) or not path.exists():
         return Pick(library.find(name_or_path), library, places)
     places = (*places, path.absolute())
     library = ModelLibrary(places)

@@ -1,0 +1,98 @@
+"""Whether a model is sound through and through: every number is read, and nothing is missing or left over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from pipelines.core.error import ModelUnusable
+from pipelines.core.model import PAINTS, Kind, ModelInfo
+from pipelines.models.assemble import Misfit, OpenTensors, text_encoder_of, unet_of, vae_of
+from pipelines.models.blueprint import Blueprint, Network
+from pipelines.models.folder import files_of
+from pipelines.models.headers import Header
+from pipelines.models.layouts import DENOISERS, ROOTS
+from pipelines.models.loading import blueprint_of
+from pipelines.models.lora_check import lora_faults
+from pipelines.models.recognise import find
+from pipelines.models.single import read_single
+
+AGAIN = "download it again"
+TEXT_PLACES = ("cond_stage_model.", "conditioner.", "text_encoders.")
+"""Where text encoders stand: SD 1.x and 2.x, SDXL, SD 3. A model has one of them."""
+MOST_AT_ONCE = 16 * 1024 * 1024
+"""Numbers looked at together."""
+
+
+def verify(info: ModelInfo) -> Iterator[str]:
+    """Warnings about `info`, one after the other, as they are found.
+
+    Raises ModelUnusable for what must not be used: damaged, half there, or with numbers that are none.
+    """
+    if info.problem is not None:
+        p = info.problem
+        raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
+    if info.kind in PAINTS:
+        _check_parts(info, blueprint_of(info))
+    for file in _files(info):
+        single = read_single(file, info.name)
+        yield from _warnings(single.header, info)
+        if info.kind is Kind.LORA:
+            for fault in lora_faults(single.header):
+                raise ModelUnusable(f"The LoRA {info.name!r} {fault}", fix=AGAIN, field="model")
+        _check_numbers(file, single.header, info)
+
+
+def _check_parts(info: ModelInfo, blueprint: Blueprint) -> None:
+    """Every network can be built, which needs no memory."""
+
+    def opened(network: Network) -> OpenTensors:
+        return OpenTensors(network.file)
+
+    try:
+        unet_of(blueprint.unet.part, opened(blueprint.unet))
+        vae_of(blueprint.vae.part, opened(blueprint.vae))
+        for tower in blueprint.towers:
+            text_encoder_of(tower.network.part, opened(tower.network), projects=tower.projects)
+    except Misfit as error:
+        raise ModelUnusable(
+            f"The model {info.name!r} is not whole: a part {error}", fix=AGAIN, field="model"
+        ) from error
+
+
+def _files(info: ModelInfo) -> list[Path]:
+    path = Path(info.path)
+    if path.is_file():
+        return [path]
+    return sorted(file for file, _ in files_of(path) if file.suffix == ".safetensors")
+
+
+def _warnings(header: Header, info: ModelInfo) -> Iterator[str]:
+    denoisers = [found for root in ROOTS if root and (found := find(DENOISERS, header.tensors, [root]))]
+    texts = {root for root in TEXT_PLACES if any(name.startswith(root) for name in header.tensors)}
+    if len(denoisers) > 1 or len(texts) > 1:
+        raise ModelUnusable(
+            f"The file of {info.name!r} holds parts of two models", fix="use one of them", field="model"
+        )
+    copies = sum(name.startswith("model_ema.") for name in header.tensors)
+    if copies:
+        yield f"holds {copies} tensors for training only; a pruned copy is smaller and paints the same"
+    if not header.tensors:
+        raise ModelUnusable(f"The file of {info.name!r} holds nothing", fix=AGAIN, field="model")
+
+
+def _check_numbers(file: Path, header: Header, info: ModelInfo) -> None:
+    """No number is infinite or none at all. Reads the whole file, a few MB at a time."""
+    tensors = OpenTensors(file)
+    for name, entry in header.tensors.items():
+        tensor = tensors[name]
+        if not tensor.is_floating_point() or not entry.count:
+            continue
+        for part in torch.split(tensor.reshape(-1), MOST_AT_ONCE):
+            wide = part.float() if part.dtype.itemsize == 1 else part
+            if not torch.isfinite(wide).all():
+                raise ModelUnusable(
+                    f"The file of {info.name!r} holds numbers that are none, in {name}",
+                    fix="use another",
+                    field="model",
+                )

@@ -1,0 +1,26 @@
+"""Commands as a person runs them: whole processes, on an empty data folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import ROOT, Easel
+
+
+@pytest.fixture
+def easel(tmp_path: Path) -> Easel:
+    """Runs a command on an empty data folder, from a folder that is not the project's."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "app.py"), *words]
+        if words and words[0] in {"generate", "models", "serve"} and not {"--help", "--data"} & set(words):
+            command += ["--data", str(tmp_path / "data")]
+        done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=240, check=False)
+        assert not list(elsewhere.glob("*.db")), "a command wrote into the current folder"
+        return done
+
+    return run

@@ -1,0 +1,109 @@
+"""`app.py models` on folders laid out like those of other programs."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipelines.core.model import Family
+from tests.cli.running import Easel, assert_complains
+from tests.models.folders import cut
+from tests.models.synthetic import networks, write_hollow, write_single
+
+LORA = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+PLACES = {
+    "a1111": {"checkpoint": "Stable-diffusion", "vae": "VAE", "lora": "Lora", "embedding": "embeddings",
+              "upscaler": "ESRGAN"},
+    "comfyui": {"checkpoint": "checkpoints", "vae": "vae", "lora": "loras", "embedding": "embeddings",
+                "upscaler": "upscale_models"},
+}  # fmt: skip
+
+
+def laid_out(root: Path, places: dict[str, str]) -> Path:
+    """A models folder as another program keeps it, with good files and bad ones."""
+    made = networks(Family.SD1, small=True)
+    write_single(root / places["checkpoint"] / "sub folder" / "Good.safetensors", made, torch.float16)
+    write_hollow(root / places["checkpoint"] / "big.safetensors", networks(Family.SDXL, small=False).original())
+    shutil.copy(
+        root / places["checkpoint"] / "sub folder" / "Good.safetensors", root / places["checkpoint"] / "cut.safetensors"
+    )
+    cut(root / places["checkpoint"] / "cut.safetensors")
+    os.utime(root / places["checkpoint"] / "cut.safetensors", (0, 0))  # else it might be a download that still runs
+    vae = {f"first_stage_model.{name}": t for name, t in made.vae.state_dict().items()}
+    for kind in ("vae", "lora", "embedding", "upscaler"):
+        (root / places[kind]).mkdir()
+    save_file(
+        {n.removeprefix("first_stage_model."): t for n, t in vae.items()}, root / places["vae"] / "sharp.safetensors"
+    )
+    save_file({f"{LORA}.lora_down.weight": torch.ones(4, 768), f"{LORA}.lora_up.weight": torch.ones(64, 4)},
+              root / places["lora"] / "glow.safetensors")  # fmt: skip
+    save_file({"emb_params": torch.ones(2, 768)}, root / places["embedding"] / "teal.safetensors")
+    torch.save({"state_dict": made.original()}, root / places["checkpoint"] / "old.ckpt")
+    save_file({"conv_first.weight": torch.ones(4, 3, 3, 3), "body.0.rdb1.conv1.weight": torch.ones(4, 4, 3, 3)},
+              root / places["upscaler"] / "x4.safetensors")  # fmt: skip
+    (root / "notes.txt").write_text("not a model")
+    return root
+
+
+@pytest.mark.parametrize("program", PLACES)
+def test_a_folder_of_another_program_is_listed_as_it_lies(program: str, easel: Easel, tmp_path: Path) -> None:
+    root = laid_out(tmp_path / "models", PLACES[program])
+    listed = json.loads(easel("models", "list", "--json", "--models", str(root)).stdout)
+    found: dict[str, Any] = {row["name"]: row for row in listed if not row["starter"]}
+    assert {name: (row["kind"], row["family"]) for name, row in found.items()} == {
+        "Good": ("checkpoint", "SD 1.x"),
+        "big": ("checkpoint", "SDXL"),
+        "cut": ("unknown", None),
+        "old": ("unknown", None),
+        "sharp": ("vae", None),
+        "glow": ("lora", "SD 1.x"),
+        "teal": ("embedding", "SD 1.x"),
+        "x4": ("upscaler", None),
+    }
+    assert "is cut short" in found["cut"]["problem"]["problem"]
+    assert found["old"]["problem"]["fix"] == "convert it to safetensors"
+    assert not any(row["problem"] for name, row in found.items() if name not in ("cut", "old"))
+    shown = json.loads(easel("models", "show", "Good", "--json", "--models", str(root)).stdout)
+    assert (shown["dtype"], shown["native_size"], shown["prediction"]) == ("fp16", 512, "epsilon")
+
+
+def test_verify_tells_sound_from_damaged(easel: Easel, tmp_path: Path) -> None:
+    root = laid_out(tmp_path / "models", PLACES["a1111"])
+    good = easel("models", "verify", str(root / "Stable-diffusion/sub folder/Good.safetensors"), "--json")
+    assert json.loads(good.stdout) == {"model": "Good", "sound": True, "warnings": []}
+    assert_complains(easel("models", "verify", "cut", "--models", str(root)), "cut short", "download it again")
+    spoilt = load_file(root / "Stable-diffusion/sub folder/Good.safetensors")
+    spoilt["model.diffusion_model.out.2.weight"][0, 0] = torch.nan
+    save_file(spoilt, root / "nan.safetensors")
+    assert_complains(easel("models", "verify", str(root / "nan.safetensors")), "out.2.weight", "numbers that are none")
+
+
+def test_convert_makes_safetensors_of_a_pickle_and_a_folder_of_a_file(easel: Easel, tmp_path: Path) -> None:
+    root = laid_out(tmp_path / "models", PLACES["a1111"])
+    old, new = root / "Stable-diffusion/old.ckpt", tmp_path / "new.safetensors"
+    done = easel("models", "convert", str(old), "-o", str(new), "--dtype", "fp16", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["file"] == str(new)
+    assert {t.dtype for n, t in load_file(new).items() if "position_ids" not in n} == {torch.float16}
+    assert old.is_file()
+    assert_complains(easel("models", "convert", str(old), "-o", str(new)), "already", "another name")
+    assert_complains(
+        easel("models", "convert", str(new), "-o", str(tmp_path / "n.safetensors"), "--dtype", "fp7"), "fp16"
+    )
+    done = easel("models", "convert", str(new), "-o", str(tmp_path / "folder"))
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(easel("models", "show", str(tmp_path / "folder"), "--json").stdout)
+    assert (shown["kind"], shown["family"], shown["problem"]) == ("checkpoint", "SD 1.x", None)
+
+
+def test_a_single_file_paints(easel: Easel, tmp_path: Path) -> None:
+    file = write_single(tmp_path / "m.safetensors", networks(Family.SDXL, small=True), torch.float16)
+    picture = tmp_path / "p.png"
+    done = easel("generate", "a cat", "--model", str(file), "--size", "64x64", "--steps", "2", "-o", str(picture))
+    assert done.returncode == 0, done.stderr
+    assert picture.is_file()
