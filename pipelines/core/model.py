@@ -1,5 +1,6 @@
 """What is known about a model without loading it: plain data that the web process, the journal and the tests share."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -108,3 +109,13 @@ class ModelInfo(BaseModel):
     """Ships with Easel."""
     problem: Problem | None = None
     """Why it cannot be used, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a scan found at a path."""
+
+    stamp: str
+    """Changes whenever the files do."""
+    info: ModelInfo | None
+    """None: no model."""

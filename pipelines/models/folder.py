@@ -44,12 +44,13 @@ def fingerprint(*paths: Path) -> Fingerprint:
     return frozenset(
         (str(file), state.st_mtime_ns, state.st_size)
         for path in paths
-        for file, state in _states(path)
+        for file, state in states_of(path)
         if file.suffix in (".json", ".txt", ".safetensors")
     )
 
 
-def _states(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def states_of(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files of the model at `path`, itself a file or a folder."""
     if path.is_dir():
         yield from files_of(path)
         return

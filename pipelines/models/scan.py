@@ -3,18 +3,20 @@
 No torch here: the page lists models within milliseconds, in a process that never loads one.
 """
 
+import hashlib
 import os
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from pipelines.core.error import EaselError, ModelUnusable, Problem
-from pipelines.core.model import PAINTS, Kind, ModelInfo
+from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
-from pipelines.models.folder import INDEX, FolderReader, as_text, files_of
+from pipelines.models.folder import INDEX, FolderReader, as_text, files_of, states_of
 from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.recognise import Recognised, recognise
@@ -29,11 +31,29 @@ SETTLED = 30
 """Seconds since its last change after which a file that ends early is no longer taken for one still being written."""
 
 
+class Memory(Protocol):
+    """What outlives a scan, so that the next one reads only what has changed."""
+
+    def recall(self) -> Mapping[str, Seen]: ...
+    def remember(self, seen: Mapping[str, Seen], gone: Iterable[str]) -> None: ...
+
+
+class Forgetful:
+    """Remembers nothing."""
+
+    def recall(self) -> Mapping[str, Seen]:
+        return {}
+
+    def remember(self, seen: Mapping[str, Seen], gone: Iterable[str]) -> None:
+        pass
+
+
 class ModelLibrary:
     """The models in `folders`, earlier folders first; scanned when first asked, and again on `rescan`."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], memory: Memory | None = None) -> None:
         self._folders = tuple(folders)
+        self._memory: Memory = memory or Forgetful()
         self._lock = threading.Lock()
         self._models: dict[str, ModelInfo] | None = None
 
@@ -65,10 +85,17 @@ class ModelLibrary:
 
     def rescan(self) -> None:
         """Look at the folders again; a model added or removed meanwhile appears or goes."""
+        known, seen = self._memory.recall(), {}
         found: dict[str, ModelInfo] = {}
         for path in model_paths(self._folders):
-            name = _free_name(path, found)
-            found[name] = read_model(path, name)
+            key = str(path.absolute())
+            seen[key] = one = _look(path, known.get(key))
+            if one.info is not None:
+                name = _free_name(path, found)
+                found[name] = one.info.model_copy(update={"name": as_text(name)})
+        self._memory.remember(
+            {key: one for key, one in seen.items() if known.get(key) != one}, known.keys() - seen.keys()
+        )
         whole = [info for info in found.values() if info.kind is Kind.CHECKPOINT and not (info.lacks or info.problem)]
         with self._lock:
             self._models = {name: _completed(info, whole) for name, info in found.items()}
@@ -78,6 +105,35 @@ class ModelLibrary:
             self.rescan()
         with self._lock:
             return dict(self._models or {})
+
+
+def _look(path: Path, known: Seen | None) -> Seen:
+    """What is at `path`: as remembered while nothing there has changed."""
+    stamp = stamp_of(path)
+    if known is not None and known.stamp == stamp:
+        return known
+    is_model = path.is_dir() or path.suffix.casefold() == ".safetensors" or _is_pickle(path)
+    info = read_model(path, _own_name(path)) if is_model else None
+    # A file that still grows may pause for a moment: it is looked at again, whatever its times say.
+    settled = info is None or info.problem is None or info.problem.problem != _growing(info.name)
+    return Seen(stamp if settled else "", info)
+
+
+def stamp_of(path: Path) -> str:
+    """What changes whenever a file of the model does."""
+    states = [(state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns) for _, state in states_of(path)]
+    return "" if not states else hashlib.sha256(repr(sorted(states)).encode()).hexdigest()
+
+
+def _is_pickle(path: Path) -> bool:
+    try:
+        return looks_like_pickle(path)
+    except OSError:
+        return False
+
+
+def _growing(name: str) -> str:
+    return f"The file of {name!r} is still being written"
 
 
 def _completed(info: ModelInfo, whole: Iterable[ModelInfo]) -> ModelInfo:
@@ -137,9 +193,7 @@ def _file_facts(path: Path, name: str) -> dict[str, object]:
         header = read_header(path)
     except CutShort as error:
         if time.time() - path.stat().st_mtime < SETTLED:
-            raise ModelUnusable(
-                f"The file of {name!r} is still being written", fix="wait, then scan again", field="model"
-            ) from error
+            raise ModelUnusable(_growing(name), fix="wait, then scan again", field="model") from error
         raise ModelUnusable(f"The file of {name!r} {error}", fix="download it again", field="model") from error
     except DamagedFile as error:
         raise ModelUnusable(f"The file of {name!r} {error}", fix="download it again", field="model") from error
@@ -197,7 +251,7 @@ def model_paths(roots: Iterable[Path]) -> Iterator[Path]:
                 continue
             for name in sorted(files, key=str.casefold):
                 file = here / name
-                if file.suffix.casefold() in SUFFIXES and _new(file, seen) and _is_model_file(file):
+                if file.suffix.casefold() in SUFFIXES and _new(file, seen) and _is_file(file):
                     yield file
 
 
@@ -214,11 +268,9 @@ def _new(path: Path, seen: set[tuple[int, int]]) -> bool:
     return True
 
 
-def _is_model_file(file: Path) -> bool:
-    """Whether it is a file at all (a pipe would hang whoever opens it), and a `.bin` is what torch writes."""
-    if not stat.S_ISREG(file.stat().st_mode):
-        return False
-    return file.suffix.casefold() == ".safetensors" or looks_like_pickle(file)
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, and no pipe, which would hang whoever opens it."""
+    return stat.S_ISREG(path.stat().st_mode)
 
 
 def _free_name(path: Path, taken: dict[str, ModelInfo]) -> str:

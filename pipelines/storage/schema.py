@@ -6,7 +6,7 @@ tables described here.
 
 from collections.abc import Callable
 
-from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import Boolean, Column, Connection, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
 
 from pipelines.core.error import StorageProblem
 
@@ -49,6 +49,34 @@ JOB = Table(
 )
 
 
+MODEL = Table(
+    "model",  # what a scan found, so that the next one reads only what has changed
+    TABLES,
+    Column("path", String, primary_key=True),
+    Column("stamp", String, nullable=False),  # changes whenever the files do
+    Column("info", String),  # JSON of a ModelInfo; nothing for a file that is no model
+)
+
+MODEL_HASH = Table(
+    "model_hash",
+    TABLES,
+    Column("path", String, primary_key=True),
+    Column("stamp", String, nullable=False),
+    Column("sha256", String, nullable=False),  # of the whole file
+    Column("weights", String, nullable=False),  # sha256 of what follows a safetensors header (AutoV3)
+)
+
+MODEL_NOTE = Table(
+    "model_note",  # what a person added
+    TABLES,
+    Column("path", String, primary_key=True),
+    Column("favourite", Boolean, nullable=False),
+    Column("hidden", Boolean, nullable=False),
+    Column("tags", String, nullable=False),  # JSON list
+    Column("notes", String, nullable=False),
+)
+
+
 def m001_pictures_and_jobs(db: Connection) -> None:
     db.exec_driver_sql("""
         CREATE TABLE picture (
@@ -69,7 +97,20 @@ def m001_pictures_and_jobs(db: Connection) -> None:
     db.exec_driver_sql("CREATE INDEX job_state ON job (state, number)")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m001_pictures_and_jobs,)
+def m002_models(db: Connection) -> None:
+    db.exec_driver_sql("CREATE TABLE model (path VARCHAR NOT NULL PRIMARY KEY, stamp VARCHAR NOT NULL, info VARCHAR)")
+    db.exec_driver_sql("""
+        CREATE TABLE model_hash (
+            path VARCHAR NOT NULL PRIMARY KEY, stamp VARCHAR NOT NULL, sha256 VARCHAR NOT NULL, weights VARCHAR NOT NULL
+        )""")
+    db.exec_driver_sql("""
+        CREATE TABLE model_note (
+            path VARCHAR NOT NULL PRIMARY KEY, favourite BOOLEAN NOT NULL, hidden BOOLEAN NOT NULL,
+            tags VARCHAR NOT NULL, notes VARCHAR NOT NULL
+        )""")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m001_pictures_and_jobs, m002_models)
 
 
 def migrate(db: Connection) -> None:

@@ -1,0 +1,109 @@
+"""What is remembered of models between two starts: what a scan found, hashes, and what a person noted down."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from pipelines.core.model import ModelInfo, Seen
+from pipelines.storage.database import Database
+from pipelines.storage.schema import MODEL, MODEL_HASH, MODEL_NOTE
+
+AT_ONCE = 500
+"""Rows of one statement; SQLite takes a bounded number of values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Of one file, in lower-case hex."""
+
+    sha256: str
+    weights: str
+    """Of what follows a safetensors header: the same for a file whose metadata was edited."""
+
+    @property
+    def short(self) -> str:
+        """The first ten digits: AUTOMATIC1111's short hash, Civitai's AutoV2."""
+        return self.sha256[:10]
+
+    @property
+    def auto_v3(self) -> str:
+        """Civitai's AutoV3."""
+        return self.weights[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a person added to a model."""
+
+    favourite: bool = False
+    hidden: bool = False
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The tables about models. Keyed by path: a file that moves is a new one."""
+
+    database: Database
+    _nothing: Note = field(default_factory=Note)
+
+    def recall(self) -> Mapping[str, Seen]:
+        """Path -> what the last scan found there."""
+        with self.database.transaction() as db:
+            rows = db.execute(select(MODEL.c.path, MODEL.c.stamp, MODEL.c.info)).all()
+        return {
+            row.path: Seen(row.stamp, ModelInfo.model_validate_json(row.info) if row.info else None) for row in rows
+        }
+
+    def remember(self, seen: Mapping[str, Seen], gone: Iterable[str]) -> None:
+        """Keep what a scan found, and forget what is `gone`."""
+        rows = [
+            {"path": path, "stamp": one.stamp, "info": one.info.model_dump_json() if one.info else None}
+            for path, one in seen.items()
+        ]
+        with self.database.transaction() as db:
+            for at in range(0, len(rows), AT_ONCE):
+                statement = insert(MODEL).values(rows[at : at + AT_ONCE])
+                taken = {"stamp": statement.excluded.stamp, "info": statement.excluded.info}
+                db.execute(statement.on_conflict_do_update(index_elements=["path"], set_=taken))
+            paths = list(gone)
+            for at in range(0, len(paths), AT_ONCE):
+                db.execute(delete(MODEL).where(MODEL.c.path.in_(paths[at : at + AT_ONCE])))
+
+    def hashes(self, path: str, stamp: str) -> Hashes | None:
+        """Of the file as it was at `stamp`; None: not known, or the file is another by now."""
+        with self.database.transaction() as db:
+            row = db.execute(select(MODEL_HASH).where(MODEL_HASH.c.path == path)).one_or_none()
+        return Hashes(row.sha256, row.weights) if row and row.stamp == stamp else None
+
+    def keep_hashes(self, path: str, stamp: str, hashes: Hashes) -> None:
+        """Remember the hashes of a file."""
+        values = {"path": path, "stamp": stamp, "sha256": hashes.sha256, "weights": hashes.weights}
+        with self.database.transaction() as db:
+            db.execute(insert(MODEL_HASH).values(values).on_conflict_do_update(index_elements=["path"], set_=values))
+
+    def note(self, path: str) -> Note:
+        """What a person added to the model at `path`."""
+        return self.notes().get(path, self._nothing)
+
+    def notes(self) -> Mapping[str, Note]:
+        """Path -> what a person added."""
+        with self.database.transaction() as db:
+            rows = db.execute(select(MODEL_NOTE)).all()
+        return {r.path: Note(r.favourite, r.hidden, tuple(json.loads(r.tags)), r.notes) for r in rows}
+
+    def keep_note(self, path: str, note: Note) -> None:
+        """Remember what a person added."""
+        values = {
+            "favourite": note.favourite,
+            "hidden": note.hidden,
+            "tags": json.dumps(note.tags),
+            "notes": note.notes,
+        }
+        with self.database.transaction() as db:
+            statement = insert(MODEL_NOTE).values({"path": path, **values})
+            db.execute(statement.on_conflict_do_update(index_elements=["path"], set_=values))
