@@ -21,6 +21,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pipelines.core.error import EaselError
+from pipelines.core.presets import STARTER_MODELS
 from ui.cli.options import DataOption, DeviceOption, Folders, ModelsOption, folders
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from pipelines.jobs.queue import JobQueue
     from pipelines.jobs.worker import Worker
+    from pipelines.models.scan import ModelLibrary
     from pipelines.storage.images import ImageStore
     from ui.cli.serve import Address
 
@@ -163,9 +165,8 @@ def run_studio(address: "Address", places: Folders, device: str) -> None:
     from ui.cli.serve import new_token
 
     with address.listen() as listener, closing(places.data.open()):
-        setup = PainterSetup(
-            models=tuple(places.with_models()), outputs=places.data.outputs, device=device, favourite=FAVOURITE
-        )
+        # The worker only needs to know where its favourite is: each job brings its model's place along.
+        setup = PainterSetup(models=(STARTER_MODELS,), outputs=places.data.outputs, device=device, favourite=FAVOURITE)
         worker = ProcessWorker(setup, guard=places.data.worker_lock)  # loads torch while we load the page below
         token = None if address.is_private else new_token()
         with closing(worker), inside(worker, places) as services:
@@ -182,22 +183,26 @@ class Inside:
 
     queue: "JobQueue"
     images: "ImageStore"
+    models: "ModelLibrary"
 
 
 @contextmanager
 def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
     """Database, picture list and queue around the worker."""
     from pipelines.jobs.queue import JobQueue
+    from pipelines.models.scan import ModelLibrary
     from pipelines.storage.database import Database
     from pipelines.storage.images import ImageStore
     from pipelines.storage.journal import Journal
+    from pipelines.storage.shelf import Shelf
 
     with closing(Database(places.data.database)) as database:
         if database.notice:
             sys.stderr.write(f"{database.notice}\n")
         images = ImageStore(database, places.data.outputs)
-        with closing(JobQueue(Journal(database), images, worker)) as queue:
-            yield Inside(queue, images)
+        models = ModelLibrary(places.with_models(), Shelf(database))
+        with closing(JobQueue(Journal(database), images, worker, find_model=models.usable_now)) as queue:
+            yield Inside(queue, images, models)
 
 
 def web_application(services: Inside, places: Folders, address: "Address", token: str | None) -> "FastAPI":
@@ -210,7 +215,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     from ui.web.services import WebServices
     from ui.web.words import read_words
 
-    words, library = read_words(), places.library()
+    words, library = read_words(), services.models
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
     application = server.build(server.RestServices(services.queue, services.images, library), doors)
     application.include_router(live.routes(services.queue, words))

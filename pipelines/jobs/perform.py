@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 
-from pipelines.core.error import EaselError, ModelUnusable, UnknownName, WorkerLost
+from pipelines.core.error import EaselError, WorkerLost
 from pipelines.core.event import DeviceStatus, Event, Finished, Loading, PictureSaved, Stopped
-from pipelines.core.model import ModelInfo
 from pipelines.core.request import Precision
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
@@ -71,19 +70,12 @@ class Painter:
 
     def _paint(self, work: Work, stop: StopSignal) -> Iterator[Event]:
         request = work.request
-        info = self._usable(request.model)
+        info = work.model or self._library.usable_now(request.model)
         if not self._residency.is_lent(info, request.precision):
             yield Loading(model=info.name, size=info.size)
         model = self._residency.lend(info, request.precision)
         for event in generate(request, model, stop, first=work.first):
             yield self._save(event, work) if isinstance(event, Painted) else event
-
-    def _usable(self, name: str) -> ModelInfo:
-        try:
-            return self._library.usable(name)
-        except (UnknownName, ModelUnusable):
-            self._library.rescan()  # it may have been put into the folder a moment ago
-            return self._library.usable(name)
 
     def _save(self, painted: Painted, work: Work) -> PictureSaved:
         to = self._targets[painted.index] if self._targets else None

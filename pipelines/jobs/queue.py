@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.core import event as events
 from pipelines.core.error import EaselError, Problem, StorageProblem, UnknownName, WorkerLost
 from pipelines.core.event import DeviceStatus, End, Event, Failed, Finished, PictureSaved, Queued, Restarted, Stopped
+from pipelines.core.model import ModelInfo
 from pipelines.core.request import Request
 from pipelines.core.stop import StopMode, StopSignal
 from pipelines.jobs.watchers import Listener, Watchers
@@ -108,8 +109,13 @@ INTERRUPTED = Problem(problem="The studio ended while this job ran", fix="nothin
 class JobQueue:
     """Accepts jobs from any thread and runs them one by one. Closed once with `close`."""
 
-    def __init__(self, journal: Journal, images: ImageStore, worker: Worker, *, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self, journal: Journal, images: ImageStore, worker: Worker, *,
+        find_model: Callable[[str], ModelInfo | None] = lambda _: None, max_waiting: int = MAX_WAITING,
+    ) -> None:  # fmt: skip
+        """`find_model`: a job's model by the name in its request; without it the worker looks for itself."""
         self._journal, self._images, self._worker, self._max_waiting = journal, images, worker, max_waiting
+        self._find_model = find_model
         self._watchers = Watchers()
         self._changed = threading.Condition(threading.RLock())
         self._waiting = deque(_Job(record, self._pictures(record.id)) for record in journal.recover())
@@ -229,6 +235,7 @@ class JobQueue:
     def _attempts(self, job: _Job) -> End:
         """Begin the job, and again whenever its worker is lost, until it ends."""
         lost = INTERRUPTED if job.view.attempt else None
+        model = self._find_model(job.request.model)
         while True:
             job.view = job.view.model_copy(update={"pictures": self._pictures(job.id)})
             first = self._first_missing(job)
@@ -240,7 +247,7 @@ class JobQueue:
                 self._tell(job, Restarted(problem=lost, attempt=job.view.attempt + 1))
             try:
                 self._begin(job)
-                return self._follow(job, Work(job.request, job.id, first))
+                return self._follow(job, Work(job.request, job.id, first, model))
             except WorkerLost as error:
                 lost = error.as_problem
                 log.warning("Job %s lost its worker (attempt %d): %s", job.id, job.view.attempt, error)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pipelines.core.error import EaselError, Problem, WorkerLost
 from pipelines.core.event import DeviceStatus, Event, Failed
+from pipelines.core.model import ModelInfo
 from pipelines.core.request import Request
 from pipelines.core.stop import StopSignal
 
@@ -23,6 +24,8 @@ class Work:
     """Its id; it stands in the pictures. None outside a queue."""
     first: int = 0
     """The first picture still to make, from 0."""
+    model: ModelInfo | None = None
+    """The model it is painted with, found by whoever sends the work; None: the performer looks for it itself."""
 
 
 class Performer(Protocol):

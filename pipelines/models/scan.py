@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.core.error import EaselError, ModelUnusable, Problem
+from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
 from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
@@ -82,6 +82,14 @@ class ModelLibrary:
                 f"{info.name!r} is no model to paint with ({info.kind})", fix="choose a checkpoint", field="model"
             )
         return info
+
+    def usable_now(self, name: str) -> ModelInfo:
+        """As `usable`, after another look at the folders if need be: it may have been put there a moment ago."""
+        try:
+            return self.usable(name)
+        except (UnknownName, ModelUnusable):
+            self.rescan()
+            return self.usable(name)
 
     def rescan(self) -> None:
         """Look at the folders again; a model added or removed meanwhile appears or goes."""

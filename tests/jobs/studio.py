@@ -10,15 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipelines.core.event import End, Event
+from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest
 from pipelines.jobs.process import ProcessWorker
 from pipelines.jobs.queue import JobQueue, JobView
+from pipelines.models.scan import ModelLibrary
 from pipelines.storage.database import Database
 from pipelines.storage.folder import DataFolder
 from pipelines.storage.images import ImageStore
 from pipelines.storage.journal import Journal
+from pipelines.storage.shelf import Shelf
 from tests.jobs.sketcher import Sketching
 
 
@@ -32,6 +36,7 @@ class Studio:
     journal: Journal
     worker: ProcessWorker
     queue: JobQueue
+    models: ModelLibrary
     heard: list[tuple[str, Event]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -57,7 +62,7 @@ class Studio:
 
 
 @contextmanager
-def studio(data: Path, *, step_seconds: float = 0.01, stop_seconds: float = 15.0, **queue: int) -> Iterator[Studio]:
+def studio(data: Path, *, step_seconds: float = 0.01, stop_seconds: float = 15.0, **queue: Any) -> Iterator[Studio]:
     """A studio on `data` until the block ends."""
     folder = DataFolder(data)
     opened = folder.open()
@@ -66,7 +71,8 @@ def studio(data: Path, *, step_seconds: float = 0.01, stop_seconds: float = 15.0
     setup = Sketching(folder.outputs, step_seconds)
     worker = ProcessWorker(setup, guard=folder.worker_lock, stop_seconds=stop_seconds)
     jobs = JobQueue(journal, images, worker, **queue)
-    made = Studio(folder, database, images, journal, worker, jobs)
+    models = ModelLibrary([STARTER_MODELS, folder.models], Shelf(database))
+    made = Studio(folder, database, images, journal, worker, jobs, models)
     jobs.watch(made.listen)
     try:
         yield made

@@ -25,7 +25,9 @@ def inside(tmp_path: Path) -> Iterator[Studio]:
 @pytest.fixture
 def application(inside: Studio) -> FastAPI:
     """What a browser meets on this machine."""
-    return app.web_application(app.Inside(inside.queue, inside.images), Folders(inside.folder), HERE, None)
+    return app.web_application(
+        app.Inside(inside.queue, inside.images, inside.models), Folders(inside.folder), HERE, None
+    )
 
 
 @pytest.fixture
