@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.jobs.worker import Worker
     from pipelines.models.scan import ModelLibrary
     from pipelines.storage.images import ImageStore
+    from pipelines.storage.shelf import Shelf
     from ui.cli.serve import Address
 
 PLAIN: dict[str, Any] = {
@@ -166,7 +167,10 @@ def run_studio(address: "Address", places: Folders, device: str) -> None:
 
     with address.listen() as listener, closing(places.data.open()):
         # The worker only needs to know where its favourite is: each job brings its model's place along.
-        setup = PainterSetup(models=(STARTER_MODELS,), outputs=places.data.outputs, device=device, favourite=FAVOURITE)
+        setup = PainterSetup(
+            models=(STARTER_MODELS,), outputs=places.data.outputs, own_models=places.data.models, device=device,
+            favourite=FAVOURITE,
+        )  # fmt: skip
         worker = ProcessWorker(setup, guard=places.data.worker_lock)  # loads torch while we load the page below
         token = None if address.is_private else new_token()
         with closing(worker), inside(worker, places) as services:
@@ -184,11 +188,13 @@ class Inside:
     queue: "JobQueue"
     images: "ImageStore"
     models: "ModelLibrary"
+    shelf: "Shelf"
 
 
 @contextmanager
 def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
     """Database, picture list and queue around the worker."""
+    from pipelines.jobs.librarian import Librarian
     from pipelines.jobs.queue import JobQueue
     from pipelines.models.scan import ModelLibrary
     from pipelines.storage.database import Database
@@ -200,9 +206,11 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
         if database.notice:
             sys.stderr.write(f"{database.notice}\n")
         images = ImageStore(database, places.data.outputs)
-        models = ModelLibrary(places.with_models(), Shelf(database))
-        with closing(JobQueue(Journal(database), images, worker, find_model=models.usable_now)) as queue:
-            yield Inside(queue, images, models)
+        shelf = Shelf(database)
+        models = ModelLibrary(places.with_models(), shelf)
+        with closing(JobQueue(Journal(database), images, worker, find_model=models.of)) as queue:
+            Librarian(queue, models, shelf).begin()
+            yield Inside(queue, images, models, shelf)
 
 
 def web_application(services: Inside, places: Folders, address: "Address", token: str | None) -> "FastAPI":

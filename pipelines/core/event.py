@@ -55,6 +55,32 @@ class Preview(BaseEvent):
     jpeg: bytes = Field(repr=False)
 
 
+class Worked(BaseEvent):
+    """So much of something that is no picture is done."""
+
+    type: Literal["worked"] = "worked"
+    done: int
+    """Bytes."""
+    total: int
+
+
+class Noted(BaseEvent):
+    """Something the person should know of a model: what was found, or what was made."""
+
+    type: Literal["noted"] = "noted"
+    text: str
+
+
+class Hashed(BaseEvent):
+    """The hashes of a single file, in lower-case hex."""
+
+    type: Literal["hashed"] = "hashed"
+    sha256: str
+    """Its first ten digits are AUTOMATIC1111's short hash and Civitai's AutoV2."""
+    weights: str
+    """Of what follows a safetensors header, the same when metadata was edited; its first twelve are AutoV3."""
+
+
 class PictureSaved(BaseEvent):
     """Picture `index` (from 0) is on disk with its whole request. `image` is its id, or 0 outside a library."""
 
@@ -77,7 +103,7 @@ class Restarted(BaseEvent):
 
 
 class Finished(BaseEvent):
-    """All pictures are made."""
+    """All is done."""
 
     type: Literal["finished"] = "finished"
     seconds: float
@@ -96,7 +122,9 @@ class Failed(BaseEvent):
     problem: Problem
 
 
-Event = Queued | Loading | Progress | Preview | PictureSaved | Restarted | Finished | Stopped | Failed
+OfPictures = Progress | Preview | PictureSaved
+OfModels = Loading | Worked | Noted | Hashed
+Event = Queued | OfModels | OfPictures | Restarted | Finished | Stopped | Failed
 End = Finished | Stopped | Failed
 """Exactly one of these is the last event of every job."""
 

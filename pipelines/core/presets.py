@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipelines.core.error import InvalidRequest
 from pipelines.core.registry import Catalogue
-from pipelines.core.request import read_request
+from pipelines.core.request import read_generate
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 STARTER_MODELS = PRESETS / "starter"
@@ -38,7 +38,7 @@ class Preset(BaseModel):
     @field_validator("settings")
     @classmethod
     def _can_work(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        read_request(settings)
+        read_generate(settings)
         return settings
 
     @property

@@ -8,13 +8,13 @@ import secrets
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -46,10 +46,28 @@ class Precision(StrEnum):
     FP16 = "fp16"
 
 
+class NumberFormat(StrEnum):
+    """What a model's weights can be rounded to."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    FP8 = "fp8"
+    """E4M3, for the matrices of the denoiser; the rest fp16."""
+
+
 class BaseRequest(BaseModel):
     """What all requests share: frozen, strict, and errors a person can read."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    model: str
+    """Whom it is about: a model by its name in the library."""
+
+    @property
+    def pictures(self) -> int:
+        """How many it makes."""
+        return 0
 
     @model_validator(mode="wrap")
     @classmethod
@@ -128,20 +146,76 @@ class GenerateRequest(BaseRequest):
             )
         return self
 
+    @property
+    def pictures(self) -> int:
+        return self.count
+
     def seed_of(self, index: int) -> int:
         """The seed of picture `index` (from 0)."""
         return self.seed + index
 
 
-Request = GenerateRequest
-"""Every kind of request. A new kind joins a union here, with `kind` as its discriminator."""
+class LoadRequest(BaseRequest):
+    """Bring a model into memory, so that its first picture is quick."""
 
-_requests: TypeAdapter[Request] = TypeAdapter(Request)
+    kind: Literal["load"] = "load"
+    model: str = Field(title="Model", min_length=1, max_length=1000)
+    precision: Precision = Field(Precision.AUTO, title="Precision", strict=False)
+
+
+class UnloadRequest(BaseRequest):
+    """Give the memory of whatever model is loaded back."""
+
+    kind: Literal["unload"] = "unload"
+    model: str = Field("", title="Model", max_length=240)
+
+
+class VerifyRequest(BaseRequest):
+    """Read every number of a model, and work out its hashes."""
+
+    kind: Literal["verify"] = "verify"
+    model: str = Field(title="Model", min_length=1, max_length=1000)
+
+
+class ConvertRequest(BaseRequest):
+    """Write a model in another form, beside the others, under a new name."""
+
+    kind: Literal["convert"] = "convert"
+    model: str = Field(title="Model", min_length=1, max_length=1000)
+    name: str = Field(title="Name", min_length=1, max_length=240)
+    as_folder: bool = Field(False, title="As a diffusers folder")
+    """Instead of one safetensors file."""
+    dtype: NumberFormat | None = Field(None, title="Precision", strict=False)
+    """None: as it is."""
+    pruned: bool = Field(False, title="Pruned")
+    """Without what painting does not need."""
+
+
+ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest
+"""What is done to a model."""
+Request = Annotated[GenerateRequest | ModelRequest, Discriminator("kind")]
+"""Every kind of request. A new kind joins the union here."""
+
+KINDS: Mapping[str, type[GenerateRequest | ModelRequest]] = {
+    "generate": GenerateRequest,
+    "load": LoadRequest,
+    "unload": UnloadRequest,
+    "verify": VerifyRequest,
+    "convert": ConvertRequest,
+}
 
 
 def read_request(data: Mapping[str, Any]) -> Request:
-    """A request from parsed JSON. Raises InvalidRequest or UnknownName."""
-    return _requests.validate_python(dict(data))
+    """A request from parsed JSON; without a `kind` it generates. Raises InvalidRequest or UnknownName."""
+    kind = data.get("kind", "generate")
+    if kind not in KINDS:
+        raise InvalidRequest(f"There is no kind of request {kind!r}", fix=f"use {', '.join(KINDS)}", field="kind")
+    return KINDS[kind].model_validate(dict(data))
+
+
+def read_generate(data: Mapping[str, Any]) -> GenerateRequest:
+    """A request for pictures from parsed JSON. Raises InvalidRequest or UnknownName."""
+    return GenerateRequest.model_validate(dict(data))
 
 
 class _Words:

@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 import torch
 
-from pipelines.core.error import Conflict, InvalidRequest, ModelUnusable
+from pipelines.core.error import Conflict, ModelUnusable
 from pipelines.core.model import ModelInfo
+from pipelines.core.request import NumberFormat
 from pipelines.models.convert import unpickled
 from pipelines.models.folder import FolderReader
-from pipelines.models.forms import NumberFormat, folder_as_file, same_file, write_as_folder
+from pipelines.models.forms import Rounding, folder_as_file, same_file, write_as_folder
 from pipelines.models.headers import read_header
 from pipelines.models.loading import blueprint_of
 from pipelines.models.pickles import looks_like_pickle
@@ -21,13 +22,12 @@ from pipelines.models.single import read_single
 from pipelines.models.writing import Planned, write_tensors
 from pipelines.storage.files import OURS, atomic_write, make_folder
 
-NUMBERS: Mapping[str, torch.dtype] = {
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-    "fp8": torch.float8_e4m3fn,
+DTYPES: Mapping[NumberFormat, torch.dtype] = {
+    NumberFormat.FP32: torch.float32,
+    NumberFormat.FP16: torch.float16,
+    NumberFormat.BF16: torch.bfloat16,
+    NumberFormat.FP8: torch.float8_e4m3fn,
 }
-"""Formats that a model can be rounded to."""
 SUFFIX = ".safetensors"
 
 
@@ -35,20 +35,14 @@ SUFFIX = ".safetensors"
 class Form:
     """What a model shall become."""
 
-    dtype: str | None = None
-    """One of `NUMBERS`; None: as it is."""
+    dtype: NumberFormat | None = None
+    """None: as it is."""
     pruned: bool = False
     """Without what painting does not need."""
 
-    def __post_init__(self) -> None:
-        if self.dtype is not None and self.dtype not in NUMBERS:
-            raise InvalidRequest(
-                f"There is no number format {self.dtype!r}", fix=f"use {', '.join(NUMBERS)}", field="dtype"
-            )
-
     @property
-    def numbers(self) -> NumberFormat:
-        return NumberFormat(NUMBERS[self.dtype] if self.dtype else None)
+    def rounding(self) -> Rounding:
+        return Rounding(DTYPES[self.dtype] if self.dtype else None)
 
 
 def convert(info: ModelInfo, form: Form, target: Path) -> Path:
@@ -66,7 +60,7 @@ def convert(info: ModelInfo, form: Form, target: Path) -> Path:
         p = info.problem
         raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
     if source.is_dir() and target.suffix == SUFFIX:
-        planned = folder_as_file(FolderReader(source, info.name).blueprint(), form.numbers)
+        planned = folder_as_file(FolderReader(source, info.name).blueprint(), form.rounding)
         return _write_file(planned, {}, target)
     return _convert_file(source, info, form, target)
 
@@ -75,7 +69,7 @@ def _convert_file(source: Path, info: ModelInfo, form: Form, target: Path) -> Pa
     if target.suffix != SUFFIX:
         return _write_folder(info.model_copy(update={"path": str(source)}), form, target)
     single = read_single(source, info.name)
-    return _write_file(same_file(single, form.numbers, pruned=form.pruned), single.header.metadata, target)
+    return _write_file(same_file(single, form.rounding, pruned=form.pruned), single.header.metadata, target)
 
 
 def _write_file(planned: list[Planned], metadata: Mapping[str, str], target: Path) -> Path:
@@ -92,7 +86,7 @@ def _write_folder(info: ModelInfo, form: Form, target: Path) -> Path:
     make_folder(target.parent)
     fresh = Path(tempfile.mkdtemp(prefix=OURS, dir=target.parent))
     try:
-        write_as_folder(blueprint, form.numbers, fresh)
+        write_as_folder(blueprint, form.rounding, fresh)
         fresh.chmod(0o755)  # mkdtemp's is private to its owner
         fresh.rename(target)
     finally:

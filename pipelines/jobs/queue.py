@@ -54,6 +54,9 @@ class JobView(BaseModel):
     progress: events.Progress | None = None
     preview: bytes | None = None
     """The latest preview, a JPEG."""
+    worked: events.Worked | None = None
+    notes: tuple[str, ...] = ()
+    """What was found, or made."""
     restarted: Restarted | None = None
     pictures: tuple[int, ...] = ()
     """Ids of the pictures made so far."""
@@ -81,7 +84,7 @@ class _Job:
 
 def _changes(view: JobView, event: Event) -> dict[str, object]:
     """What of a view an event changes."""
-    nothing = {"loading": None, "progress": None, "preview": None}
+    nothing = {"loading": None, "progress": None, "preview": None, "worked": None, "notes": ()}
     changes: dict[str, object] = {}
     match event:
         case Queued(position=position):
@@ -90,6 +93,10 @@ def _changes(view: JobView, event: Event) -> dict[str, object]:
             changes = {"loading": event}
         case events.Progress():
             changes = {"loading": None, "progress": event}
+        case events.Worked():
+            changes = {"loading": None, "worked": event}
+        case events.Noted(text=text):
+            changes = {"notes": (*view.notes, text)}
         case events.Preview(jpeg=jpeg):
             changes = {"preview": jpeg}
         case PictureSaved(image=image) if image:
@@ -111,9 +118,9 @@ class JobQueue:
 
     def __init__(
         self, journal: Journal, images: ImageStore, worker: Worker, *,
-        find_model: Callable[[str], ModelInfo | None] = lambda _: None, max_waiting: int = MAX_WAITING,
+        find_model: Callable[[Request], ModelInfo | None] = lambda _: None, max_waiting: int = MAX_WAITING,
     ) -> None:  # fmt: skip
-        """`find_model`: a job's model by the name in its request; without it the worker looks for itself."""
+        """`find_model`: the model a request is about, as it is now; without it the worker looks for itself."""
         self._journal, self._images, self._worker, self._max_waiting = journal, images, worker, max_waiting
         self._find_model = find_model
         self._watchers = Watchers()
@@ -235,11 +242,11 @@ class JobQueue:
     def _attempts(self, job: _Job) -> End:
         """Begin the job, and again whenever its worker is lost, until it ends."""
         lost = INTERRUPTED if job.view.attempt else None
-        model = self._find_model(job.request.model)
+        model = self._find_model(job.request)
         while True:
             job.view = job.view.model_copy(update={"pictures": self._pictures(job.id)})
             first = self._first_missing(job)
-            if first == job.request.count:
+            if job.request.pictures and first == job.request.pictures:
                 return Finished(seconds=0.0)
             if lost and job.view.attempt >= MAX_ATTEMPTS:
                 return Failed(problem=_poison(lost, job.view.attempt))
@@ -283,7 +290,7 @@ class JobQueue:
 
     def _first_missing(self, job: _Job) -> int:
         made = {row.index for row in self._images.of_job(job.id)}
-        return next(i for i in range(job.request.count + 1) if i not in made)
+        return next(i for i in range(job.request.pictures + 1) if i not in made)
 
     def _pictures(self, job: str) -> tuple[int, ...]:
         return tuple(row.id for row in self._images.of_job(job))

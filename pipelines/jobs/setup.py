@@ -15,6 +15,8 @@ class PainterSetup:
     models: tuple[Path, ...]
     """Models folders."""
     outputs: Path
+    own_models: Path
+    """The models folder that new models go to."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N`, `mps`."""
     favourite: str | None = None
@@ -24,10 +26,12 @@ class PainterSetup:
 
     def __call__(self) -> Performer:
         # Imported here: whoever makes a setup (the studio's process) must not load torch.
+        from pipelines.jobs.keeping import Keeper  # noqa: PLC0415
         from pipelines.jobs.perform import Painter  # noqa: PLC0415
         from pipelines.models.residency import Residency  # noqa: PLC0415
 
+        residency = Residency(self.device)
         return Painter(
-            ModelLibrary(self.models), Residency(self.device), PictureFiles(self.outputs),
+            ModelLibrary(self.models), residency, PictureFiles(self.outputs), Keeper(residency, self.own_models),
             targets=self.targets, favourite=self.favourite,
         )  # fmt: skip

@@ -32,7 +32,7 @@ THIRDS = (View.QUERY, View.KEY, View.VALUE)
 
 
 @dataclass(frozen=True, slots=True)
-class NumberFormat:
+class Rounding:
     """What weights are rounded to; what is not a float stays as it is."""
 
     dtype: torch.dtype | None
@@ -47,7 +47,7 @@ class NumberFormat:
         return self.dtype
 
 
-def same_file(source: SingleFile, numbers: NumberFormat, *, pruned: bool) -> list[Planned]:
+def same_file(source: SingleFile, rounding: Rounding, *, pruned: bool) -> list[Planned]:
     """The tensors of a single file; `pruned`: only those that painting needs."""
     tensors, found = OpenTensors(source.path), source.found
     roots = tuple(part.root for part in (found.denoiser, found.vae, *found.text_encoders) if part)
@@ -57,12 +57,12 @@ def same_file(source: SingleFile, numbers: NumberFormat, *, pruned: bool) -> lis
         if not pruned or name in MARKS or (name.startswith(roots) and not name.startswith("model_ema."))
     }
     return [
-        Planned(name, numbers.of(name, FORMATS[e.dtype], len(e.shape)), e.shape, partial(tensors.__getitem__, name))
+        Planned(name, rounding.of(name, FORMATS[e.dtype], len(e.shape)), e.shape, partial(tensors.__getitem__, name))
         for name, e in kept.items()
     ]
 
 
-def folder_as_file(blueprint: Blueprint, numbers: NumberFormat) -> list[Planned]:
+def folder_as_file(blueprint: Blueprint, rounding: Rounding) -> list[Planned]:
     """The tensors of a diffusers folder by their original names."""
     known = architectures()[blueprint.family]
     unet = unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file))
@@ -75,7 +75,7 @@ def folder_as_file(blueprint: Blueprint, numbers: NumberFormat) -> list[Planned]
     for tower, text in zip(blueprint.towers, known.text_encoders, strict=True):
         encoder = text_encoder_of(tower.network.part, OpenTensors(tower.network.file), projects=tower.projects)
         parts += _original(encoder, _text_names(text, encoder.config.num_hidden_layers), text.root)
-    return [_planned(name, tensors, numbers) for name, tensors in parts]
+    return [_planned(name, tensors, rounding) for name, tensors in parts]
 
 
 def _text_names(text: TextNumbers, layers: int) -> Names | None:
@@ -94,7 +94,7 @@ def _original(network: nn.Module, names: Names | None, root: str) -> Iterator[tu
     yield from made.items()
 
 
-def _planned(name: str, parts: list[tuple[View, Tensor]], numbers: NumberFormat) -> Planned:
+def _planned(name: str, parts: list[tuple[View, Tensor]], rounding: Rounding) -> Planned:
     in_order = [tensor for _, tensor in sorted(parts, key=lambda part: part[0].value)]
     view, first = parts[0][0], in_order[0]
     match view:
@@ -104,7 +104,7 @@ def _planned(name: str, parts: list[tuple[View, Tensor]], numbers: NumberFormat)
             shape = tuple(reversed(first.shape))
         case _:
             shape = (first.shape[0] * len(in_order), *first.shape[1:])
-    return Planned(name, numbers.of(name, first.dtype, len(shape)), shape, partial(_made, view, in_order, shape))
+    return Planned(name, rounding.of(name, first.dtype, len(shape)), shape, partial(_made, view, in_order, shape))
 
 
 def _made(view: View, parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -113,7 +113,7 @@ def _made(view: View, parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor
     return parts[0].T if view is View.TURNED else parts[0].reshape(shape)
 
 
-def write_as_folder(blueprint: Blueprint, numbers: NumberFormat, folder: Path) -> None:
+def write_as_folder(blueprint: Blueprint, rounding: Rounding, folder: Path) -> None:
     """Write `blueprint` as stock diffusers opens it; `folder` must be there and empty."""
     known = architectures()[blueprint.family]
     parts: dict[str, Any] = {
@@ -122,10 +122,10 @@ def write_as_folder(blueprint: Blueprint, numbers: NumberFormat, folder: Path) -
         "scheduler": EulerDiscreteScheduler.from_config(dict(blueprint.scheduler)),
         **_towers(blueprint, known),
     }
-    if numbers.dtype is not None:
+    if rounding.dtype is not None:
         for part in parts.values():
             if isinstance(part, nn.Module):
-                nn.Module.to(part, numbers.dtype)
+                nn.Module.to(part, rounding.dtype)
     _pipeline(blueprint)(**parts, **_silent(blueprint)).save_pretrained(folder)
 
 

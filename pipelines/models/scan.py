@@ -16,6 +16,7 @@ from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
 from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
+from pipelines.core.request import ConvertRequest, GenerateRequest, LoadRequest, Request, UnloadRequest, VerifyRequest
 from pipelines.models.folder import INDEX, FolderReader, as_text, files_of, states_of
 from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
@@ -90,6 +91,17 @@ class ModelLibrary:
         except (UnknownName, ModelUnusable):
             self.rescan()
             return self.usable(name)
+
+    def of(self, request: Request) -> ModelInfo | None:
+        """The model a request is about, as it is now. Raises UnknownName, or ModelUnusable for one it cannot use."""
+        match request:
+            case GenerateRequest() | LoadRequest():
+                return self.usable_now(request.model)
+            case UnloadRequest():
+                return None
+            case VerifyRequest() | ConvertRequest():
+                self.rescan()
+                return self.find(request.model)
 
     def rescan(self) -> None:
         """Look at the folders again; a model added or removed meanwhile appears or goes."""

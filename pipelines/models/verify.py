@@ -1,16 +1,18 @@
 """Whether a model is sound through and through: every number is read, and nothing is missing or left over."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from pipelines.core.error import ModelUnusable
+from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.models.assemble import Misfit, OpenTensors, text_encoder_of, unet_of, vae_of
 from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.folder import files_of
-from pipelines.models.headers import Header
+from pipelines.models.headers import Header, read_header
 from pipelines.models.layouts import DENOISERS, ROOTS
 from pipelines.models.loading import blueprint_of
 from pipelines.models.lora_check import lora_faults
@@ -20,12 +22,13 @@ from pipelines.models.single import read_single
 AGAIN = "download it again"
 TEXT_PLACES = ("cond_stage_model.", "conditioner.", "text_encoders.")
 """Where text encoders stand: SD 1.x and 2.x, SDXL, SD 3. A model has one of them."""
-MOST_AT_ONCE = 16 * 1024 * 1024
-"""Numbers looked at together."""
+NUMBERS_AT_ONCE = 16 * 1024 * 1024
+BYTES_AT_ONCE = 32 * 1024 * 1024
+"""Also how often it is told how far the reading is."""
 
 
-def verify(info: ModelInfo) -> Iterator[str]:
-    """Warnings about `info`, one after the other, as they are found.
+def verify(info: ModelInfo) -> Iterator[Worked | Noted | Hashed]:
+    """Read all of `info`: how far it is, what a person should know, at the end the hashes of a single file.
 
     Raises ModelUnusable for what must not be used: damaged, half there, or with numbers that are none.
     """
@@ -34,13 +37,31 @@ def verify(info: ModelInfo) -> Iterator[str]:
         raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
     if info.kind in PAINTS:
         _check_parts(info, blueprint_of(info))
+    done = 0
     for file in _files(info):
         single = read_single(file, info.name)
-        yield from _warnings(single.header, info)
+        for warning in _warnings(single.header, info):
+            yield Noted(text=warning)
         if info.kind is Kind.LORA:
             for fault in lora_faults(single.header):
                 raise ModelUnusable(f"The LoRA {info.name!r} {fault}", fix=AGAIN, field="model")
-        _check_numbers(file, single.header, info)
+        for read in _check_numbers(file, single.header, info):
+            done += read
+            yield Worked(done=done, total=max(info.size, done))
+    if Path(info.path).is_file():
+        yield hashes_of(Path(info.path), read_header(Path(info.path)))
+
+
+def hashes_of(path: Path, header: Header) -> Hashed:
+    """Of the file at `path`, in one reading."""
+    whole, weights = hashlib.sha256(), hashlib.sha256()
+    begin = min((entry.start for entry in header.tensors.values()), default=header.size)
+    with path.open("rb") as file:
+        whole.update(file.read(begin))
+        while part := file.read(BYTES_AT_ONCE):
+            whole.update(part)
+            weights.update(part)
+    return Hashed(sha256=whole.hexdigest(), weights=weights.hexdigest())
 
 
 def _check_parts(info: ModelInfo, blueprint: Blueprint) -> None:
@@ -81,18 +102,23 @@ def _warnings(header: Header, info: ModelInfo) -> Iterator[str]:
         raise ModelUnusable(f"The file of {info.name!r} holds nothing", fix=AGAIN, field="model")
 
 
-def _check_numbers(file: Path, header: Header, info: ModelInfo) -> None:
-    """No number is infinite or none at all. Reads the whole file, a few MB at a time."""
-    tensors = OpenTensors(file)
+def _check_numbers(file: Path, header: Header, info: ModelInfo) -> Iterator[int]:
+    """Bytes read, now and then. Raises ModelUnusable for a number that is infinite or none at all."""
+    tensors, unsaid = OpenTensors(file), 0
     for name, entry in header.tensors.items():
-        tensor = tensors[name]
-        if not tensor.is_floating_point() or not entry.count:
-            continue
-        for part in torch.split(tensor.reshape(-1), MOST_AT_ONCE):
-            wide = part.float() if part.dtype.itemsize == 1 else part
-            if not torch.isfinite(wide).all():
-                raise ModelUnusable(
-                    f"The file of {info.name!r} holds numbers that are none, in {name}",
-                    fix="use another",
-                    field="model",
-                )
+        unsaid += entry.end - entry.start
+        if not _all_finite(tensors[name]):
+            raise ModelUnusable(
+                f"The file of {info.name!r} holds numbers that are none, in {name}", fix="use another", field="model"
+            )
+        if unsaid > BYTES_AT_ONCE:
+            yield unsaid
+            unsaid = 0
+    yield unsaid
+
+
+def _all_finite(tensor: torch.Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    parts = torch.split(tensor.reshape(-1), NUMBERS_AT_ONCE)
+    return all(torch.isfinite(part.float() if part.dtype.itemsize == 1 else part).all() for part in parts)

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.error import EaselError, StorageProblem
-from pipelines.core.request import MAX_SEED, GenerateRequest, read_request
+from pipelines.core.request import MAX_SEED, GenerateRequest, read_generate
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
@@ -113,7 +113,7 @@ def _our_chunk(text: object) -> Chunk | None:
 def request_or_none(data: Mapping[str, Any]) -> GenerateRequest | None:
     """The request that `data` describes; None when this Easel cannot make it."""
     try:
-        return read_request(data)
+        return read_generate(data)
     except EaselError:
         return None
 

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipelines.core.error import EaselError
-from pipelines.core.request import GenerateRequest, read_request
+from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 
 MAX_INFOTEXT = 65_536
@@ -139,7 +139,7 @@ def restore(text: str) -> Restored:
 
 def _works(fields: Mapping[str, Any]) -> bool:
     try:
-        read_request(fields)
+        read_generate(fields)
     except EaselError:
         return False
     return True

@@ -11,11 +11,10 @@ from typing import Any, Literal
 from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from pipelines.core.error import Problem
-from pipelines.core.request import Request
+from pipelines.core.error import EaselError, Problem
+from pipelines.core.request import Request, read_request
 from pipelines.core.stop import StopMode
 from pipelines.storage.database import Database
-from pipelines.storage.facts import request_or_none
 from pipelines.storage.schema import JOB
 
 JobState = Literal["queued", "running", "finished", "stopped", "failed"]
@@ -102,8 +101,9 @@ class Journal:
 
 
 def _record(row: Row[Any]) -> JobRecord | None:
-    request = request_or_none(json.loads(row.request))
-    if request is None:
+    try:
+        request = read_request(json.loads(row.request))
+    except EaselError:  # of another version
         return None
     return JobRecord(
         row.id, request, row.state, row.attempt, datetime.fromtimestamp(row.submitted, UTC),

@@ -24,7 +24,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.core.request import Precision, read_request
+from pipelines.core.request import Precision, read_generate
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import generate
 from pipelines.models.loading import LoadedModel
@@ -45,7 +45,7 @@ class Bench:
     def ours(self, preview_every: int = 0) -> None:
         size = {"width": self.size, "height": self.size}
         settings = {"prompt": PROMPT, "sampler": "dpmpp_2m", "steps": self.steps, "preview_every": preview_every}
-        request = read_request(settings | size)
+        request = read_generate(settings | size)
         for _ in generate(request, self.model, StopSignal()):
             pass
 

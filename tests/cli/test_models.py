@@ -1,5 +1,6 @@
 """`app.py models` on folders laid out like those of other programs."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -75,7 +76,12 @@ def test_a_folder_of_another_program_is_listed_as_it_lies(program: str, easel: E
 def test_verify_tells_sound_from_damaged(easel: Easel, tmp_path: Path) -> None:
     root = laid_out(tmp_path / "models", PLACES["a1111"])
     good = easel("models", "verify", str(root / "Stable-diffusion/sub folder/Good.safetensors"), "--json")
-    assert json.loads(good.stdout) == {"model": "Good", "sound": True, "warnings": []}
+    told = json.loads(good.stdout)
+    assert (told["model"], told["sound"], told["warnings"]) == ("Good", True, [])
+    file = root / "Stable-diffusion/sub folder/Good.safetensors"
+    assert told["hashes"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    length = 8 + int.from_bytes(file.read_bytes()[:8], "little")
+    assert told["hashes"]["weights"] == hashlib.sha256(file.read_bytes()[length:]).hexdigest()
     assert_complains(easel("models", "verify", "cut", "--models", str(root)), "cut short", "download it again")
     spoilt = load_file(root / "Stable-diffusion/sub folder/Good.safetensors")
     spoilt["model.diffusion_model.out.2.weight"][0, 0] = torch.nan

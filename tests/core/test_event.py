@@ -7,13 +7,16 @@ from pipelines.core.event import (
     Event,
     Failed,
     Finished,
+    Hashed,
     Loading,
+    Noted,
     PictureSaved,
     Preview,
     Progress,
     Queued,
     Restarted,
     Stopped,
+    Worked,
 )
 
 PROBLEM = Problem(problem="a", fix="b")
@@ -23,6 +26,9 @@ EVENTS: list[Event] = [
     Progress(picture=1, count=2, step=0, steps=20, seconds_left=1.5),
     Preview(picture=1, step=3, jpeg=bytes(range(256))),
     PictureSaved(index=0, seed=7, file="2026-11-21/00001-7.png", seconds=1.25, image=3),
+    Worked(done=1_000_000, total=4_000_000),
+    Noted(text="holds tensors for training only"),
+    Hashed(sha256="ab" * 32, weights="cd" * 32),
     Restarted(problem=PROBLEM, attempt=2),
     Finished(seconds=9.5),
     Stopped(),

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from pipelines.core.error import InvalidRequest, UnknownName
-from pipelines.core.request import MAX_PROMPT, MAX_SEED, GenerateRequest, Precision, random_seed, read_request
+from pipelines.core.request import MAX_PROMPT, MAX_SEED, GenerateRequest, Precision, random_seed, read_generate
 from pipelines.core.samplers import SAMPLERS, Sampler
 
 
@@ -59,7 +59,7 @@ def test_a_request_that_cannot_work_says_what_is_wrong_and_what_to_do(
     fields: dict[str, Any], field: str, says: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read_request(fields)
+        read_generate(fields)
     assert says in str(caught.value)
     assert caught.value.as_problem.field == field
     assert caught.value.fix
@@ -98,9 +98,9 @@ def test_a_sampler_takes_its_own_schedules_and_no_other(sampler: Sampler) -> Non
      {"seed": MAX_SEED - 1, "count": 2}],
 )  # fmt: skip
 def test_the_limits_themselves_are_allowed_and_survive_json(fields: dict[str, Any]) -> None:
-    request = read_request(fields)
+    request = read_generate(fields)
     assert GenerateRequest.model_validate_json(request.model_dump_json()) == request
-    assert read_request(request.model_dump(mode="json")) == request
+    assert read_generate(request.model_dump(mode="json")) == request
     assert all(getattr(request, name) == value for name, value in fields.items())
 
 
@@ -109,7 +109,7 @@ def test_a_full_request_survives_json() -> None:
         prompt="a “hill”", negative_prompt="b", model="x", sampler="Heun", schedule="Karras", steps=7, cfg=1.25, seed=9,
         width=72, height=80, count=3, batch_size=2, clip_skip=2, precision=Precision.FP16, preview_every=0,
     )  # fmt: skip
-    assert read_request(request.model_dump(mode="json")) == request
+    assert read_generate(request.model_dump(mode="json")) == request
 
 
 def test_a_request_cannot_be_changed() -> None:

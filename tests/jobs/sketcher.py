@@ -63,6 +63,7 @@ class Sketcher:
 
     def _perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
         request = work.request
+        assert isinstance(request, GenerateRequest)
         if self._loaded != request.model:
             yield Loading(model=request.model, size=1)
             self._loaded = request.model

@@ -37,6 +37,7 @@ class Studio:
     worker: ProcessWorker
     queue: JobQueue
     models: ModelLibrary
+    shelf: Shelf
     heard: list[tuple[str, Event]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -71,8 +72,9 @@ def studio(data: Path, *, step_seconds: float = 0.01, stop_seconds: float = 15.0
     setup = Sketching(folder.outputs, step_seconds)
     worker = ProcessWorker(setup, guard=folder.worker_lock, stop_seconds=stop_seconds)
     jobs = JobQueue(journal, images, worker, **queue)
-    models = ModelLibrary([STARTER_MODELS, folder.models], Shelf(database))
-    made = Studio(folder, database, images, journal, worker, jobs, models)
+    shelf = Shelf(database)
+    models = ModelLibrary([STARTER_MODELS, folder.models], shelf)
+    made = Studio(folder, database, images, journal, worker, jobs, models, shelf)
     jobs.watch(made.listen)
     try:
         yield made

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from pipelines.core.request import GenerateRequest
 from pipelines.jobs.queue import MAX_ATTEMPTS
 from pipelines.storage.database import Database
 from pipelines.storage.facts import read_picture
@@ -85,6 +86,7 @@ def check(folder: DataFolder, accepted: list[str]) -> None:
         assert record is not None, "an accepted job is gone"
         assert record.state == "finished" or (record.state == "failed" and record.attempt >= MAX_ATTEMPTS)
         rows = images.of_job(job)
+        assert isinstance(record.request, GenerateRequest)
         if record.state == "finished":
             assert [row.index for row in rows] == list(range(record.request.count))
         for row in rows:

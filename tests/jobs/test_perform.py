@@ -11,6 +11,7 @@ from pipelines.core.event import Event, Failed, Finished, Loading, PictureSaved,
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopMode, StopSignal
+from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.perform import Painter
 from pipelines.jobs.setup import PainterSetup
 from pipelines.jobs.worker import Work
@@ -42,7 +43,7 @@ def residency() -> Residency:
 
 @pytest.fixture(scope="module")
 def painter(residency: Residency, outputs: Path) -> Painter:
-    made = Painter(LIBRARY, residency, PictureFiles(outputs), favourite="flat")
+    made = Painter(LIBRARY, residency, PictureFiles(outputs), Keeper(residency, outputs), favourite="flat")
     made.prepare()
     return made
 
@@ -65,7 +66,7 @@ def test_what_is_left_of_a_job_is_the_same_pictures(painter: Painter, outputs: P
 
 
 def test_a_model_that_is_not_in_memory_is_announced(outputs: Path) -> None:
-    cold = PainterSetup(models=(STARTER_MODELS,), outputs=outputs, device="cpu")()
+    cold = PainterSetup(models=(STARTER_MODELS,), outputs=outputs, own_models=outputs, device="cpu")()
     status = cold.device_status()
     assert status is not None
     assert status.model is None
@@ -102,7 +103,9 @@ def test_a_stop_that_comes_with_the_last_picture_stops_nothing(painter: Painter)
 
 def test_pictures_can_go_to_files_of_ones_own(residency: Residency, tmp_path: Path) -> None:
     targets = (tmp_path / "a.png", tmp_path / "b.png")
-    painter = Painter(LIBRARY, residency, PictureFiles(tmp_path / "outputs"), targets=targets)
+    painter = Painter(
+        LIBRARY, residency, PictureFiles(tmp_path / "outputs"), Keeper(residency, tmp_path), targets=targets
+    )
     saved = [event for event in painter.perform(Work(small()), StopSignal()) if isinstance(event, PictureSaved)]
     assert [event.file for event in saved] == [str(target) for target in targets]
     assert all(target.is_file() for target in targets)
@@ -113,7 +116,7 @@ def test_an_outputs_folder_that_cannot_be_written_fails_the_job_with_a_fix(
     residency: Residency, tmp_path: Path
 ) -> None:
     (tmp_path / "outputs").write_text("a file")
-    painter = Painter(LIBRARY, residency, PictureFiles(tmp_path / "outputs"))
+    painter = Painter(LIBRARY, residency, PictureFiles(tmp_path / "outputs"), Keeper(residency, tmp_path))
     *_, failed = painter.perform(Work(small(count=1)), StopSignal())
     assert isinstance(failed, Failed)
     assert failed.problem.fix

@@ -8,14 +8,14 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.core.model import Family
 from pipelines.models.folder import FolderReader
-from pipelines.models.forms import NumberFormat, folder_as_file, same_file, write_as_folder
+from pipelines.models.forms import Rounding, folder_as_file, same_file, write_as_folder
 from pipelines.models.headers import read_header
 from pipelines.models.recognise import recognise
 from pipelines.models.single import read_single
 from pipelines.models.writing import Planned, write_tensors
 from tests.models.synthetic import MAKES, networks, write_single
 
-AS_IT_IS = NumberFormat(None)
+AS_IT_IS = Rounding(None)
 
 
 def written(planned: list[Planned], file: Path) -> dict[str, torch.Tensor]:
@@ -50,7 +50,7 @@ def test_to_a_folder_and_back_every_number_stays(family: Family, tmp_path: Path)
 def test_another_number_format_is_one_rounding_away(dtype: torch.dtype, tmp_path: Path) -> None:
     file = write_single(tmp_path / "m.safetensors", networks(Family.SD1, small=True))
     before = load_file(file)
-    after = written(same_file(read_single(file, "m"), NumberFormat(dtype), pruned=False), tmp_path / "n.safetensors")
+    after = written(same_file(read_single(file, "m"), Rounding(dtype), pruned=False), tmp_path / "n.safetensors")
     assert set(after) == set(before)
     for name, tensor in before.items():
         expected = tensor.to(dtype) if tensor.is_floating_point() else tensor
@@ -60,7 +60,7 @@ def test_another_number_format_is_one_rounding_away(dtype: torch.dtype, tmp_path
 def test_eight_bits_are_for_the_denoisers_matrices_only(tmp_path: Path) -> None:
     file = write_single(tmp_path / "m.safetensors", networks(Family.SD1, small=True))
     after = written(
-        same_file(read_single(file, "m"), NumberFormat(torch.float8_e4m3fn), pruned=False), tmp_path / "n.safetensors"
+        same_file(read_single(file, "m"), Rounding(torch.float8_e4m3fn), pruned=False), tmp_path / "n.safetensors"
     )
     root = "model.diffusion_model."
     assert after[f"{root}input_blocks.0.0.weight"].dtype == torch.float8_e4m3fn

@@ -26,7 +26,7 @@ def inside(tmp_path: Path) -> Iterator[Studio]:
 def application(inside: Studio) -> FastAPI:
     """What a browser meets on this machine."""
     return app.web_application(
-        app.Inside(inside.queue, inside.images, inside.models), Folders(inside.folder), HERE, None
+        app.Inside(inside.queue, inside.images, inside.models, inside.shelf), Folders(inside.folder), HERE, None
     )
 
 

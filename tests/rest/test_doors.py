@@ -72,7 +72,7 @@ class TestOnTheNetwork:
 
     @pytest.fixture
     def stranger(self, inside: Studio, tmp_path: Path) -> TestClient:
-        services = app.Inside(inside.queue, inside.images, inside.models)
+        services = app.Inside(inside.queue, inside.images, inside.models, inside.shelf)
         address = Address("0.0.0.0", 7860)
         application = app.web_application(services, Folders(inside.folder), address, "secret")
         return TestClient(application, base_url="http://192.168.0.7:7860", follow_redirects=False)

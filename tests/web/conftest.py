@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.core.error import EaselError
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.core.request import GenerateRequest, read_request
+from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.jobs.queue import JobQueue, JobView
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.presets import PresetStore
@@ -64,6 +64,6 @@ def make_job() -> Callable[..., JobView]:
 
     def made(**facts: Any) -> JobView:
         asked = {name: facts.pop(name) for name in list(facts) if name in GenerateRequest.model_fields}
-        return job_view(read_request({"prompt": "a hill", "steps": 20, **asked}), **facts)
+        return job_view(read_generate({"prompt": "a hill", "steps": 20, **asked}), **facts)
 
     return made

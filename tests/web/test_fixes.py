@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from pipelines.core.error import EaselError, Problem
-from pipelines.core.request import read_request
+from pipelines.core.request import read_generate
 from ui.web.fixes import fixes
 from ui.web.words import Words
 
 
 def refusal(values: dict[str, Any]) -> Problem:
     with pytest.raises(EaselError) as caught:
-        read_request(values)
+        read_generate(values)
     return caught.value.as_problem
 
 
@@ -39,7 +39,7 @@ def test_each_refusal_has_its_buttons_and_each_button_works(
     made = fixes(refusal(values), values, words, retry=False)
     assert [fix.text for fix in made] == buttons
     for fix in made:
-        read_request(values | fix.values)
+        read_generate(values | fix.values)
 
 
 def test_only_a_failed_job_can_be_tried_again(words: Words) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.core.error import StorageProblem
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.core.request import GenerateRequest, read_request
+from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.core.samplers import SAMPLERS
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.scan import ModelLibrary
@@ -30,7 +30,7 @@ def test_the_limits_of_a_field_are_the_requests(name: str) -> None:
     assert held.low is not None and held.high is not None
     whole = int if held.whole else float
     for value in (held.low, held.high):
-        assert getattr(read_request({name: whole(value)}), name) == value
+        assert getattr(read_generate({name: whole(value)}), name) == value
     schema = GenerateRequest.model_json_schema()["properties"][name]
     assert (schema["minimum"], schema["maximum"]) == (held.low, held.high)
 
@@ -38,7 +38,7 @@ def test_the_limits_of_a_field_are_the_requests(name: str) -> None:
 @pytest.mark.parametrize("native", [64, 128, 256, 512, 768, 1024])
 def test_sizes_are_allowed_of_native_area_and_of_their_shape(native: int) -> None:
     for size in sizes(native):
-        read_request({"width": max(64, size.width), "height": max(64, size.height)})
+        read_generate({"width": max(64, size.width), "height": max(64, size.height)})
         assert 0.8 < size.width * size.height / native**2 < 1.2
         assert abs(size.width / size.height / RATIOS[size.label] - 1) < 0.13
     assert sizes(native)[0][1:] == (native, native)
@@ -49,7 +49,7 @@ def test_a_sampler_offers_only_schedules_it_can_follow(sampler: Any) -> None:
     for before in ("karras", "normal"):
         offered = offers.schedules(sampler.key, before)
         assert [key for _, key in offered["choices"]] == list(sampler.schedules)
-        read_request({"sampler": sampler.key, "schedule": offered["value"]})
+        read_generate({"sampler": sampler.key, "schedule": offered["value"]})
         assert offered["value"] == (before if before in sampler.schedules else "automatic")
 
 

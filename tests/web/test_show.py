@@ -11,14 +11,18 @@ from pipelines.core.event import (
     Event,
     Failed,
     Finished,
+    Hashed,
     Loading,
+    Noted,
     PictureSaved,
     Preview,
     Progress,
     Queued,
     Restarted,
     Stopped,
+    Worked,
 )  # fmt: skip
+from pipelines.core.request import ConvertRequest
 from pipelines.jobs.queue import JobView
 from ui.web.show import Stage, View, memory, shorten, show, show_device, show_problem
 from ui.web.words import Words
@@ -31,7 +35,7 @@ LOST = Problem(problem="The worker was lost", fix="nothing to do")
 EVERY = [
     Queued(position=1), Loading(model="flat", size=25_000_000), PROGRESS, Preview(picture=2, step=12, jpeg=b""),
     PictureSaved(index=0, seed=1, file="a.png", seconds=1), Restarted(problem=LOST, attempt=2), Finished(seconds=3),
-    Stopped(), Failed(problem=LOST),
+    Stopped(), Failed(problem=LOST), Worked(done=1, total=2), Noted(text="is large"), Hashed(sha256="ab", weights="cd"),
 ]  # fmt: skip
 
 
@@ -44,6 +48,14 @@ def test_every_event_is_shown_in_words_and_as_json(make_job: MakeJob, words: Wor
     view = show(make_job(state="running", count=4), event, words)
     assert view.title
     assert View.model_validate_json(view.model_dump_json()) == view
+
+
+def test_work_on_a_model_says_which_and_how_far(make_job: MakeJob, words: Words) -> None:
+    asked = ConvertRequest(model="old", name="new")
+    job = make_job(state="running").model_copy(update={"request": asked, "worked": Worked(done=10**9, total=4 * 10**9)})
+    view = show(job, None, words)
+    assert (view.kind, view.model, view.title, view.line) == ("convert", "old", "Converting old", "1.0 GB of 4.0 GB")
+    assert view.share == 0.25
 
 
 @pytest.mark.parametrize(

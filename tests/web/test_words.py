@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.error import UnknownName
-from pipelines.core.request import GenerateRequest, Precision
+from pipelines.core.request import KINDS, GenerateRequest, Precision
 from ui.web import words as module
 from ui.web.tabs.generate import FOLDED
 from ui.web.words import languages, read_words
@@ -17,6 +17,7 @@ SOURCES = [*WEB.rglob("*.py"), *(WEB / "assets").glob("*.js")]
 BUILT = {
     *(f"precision.{precision}" for precision in Precision),
     *(f"more.{name}" for name in FOLDED),
+    *(f"work.{kind}" for kind in KINDS if kind != "generate"),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),
 }
 """Keys made from a name; the code does not spell them out."""

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from pipelines.core import event as events
 from pipelines.core.error import EaselError, InvalidRequest, StorageProblem
 from pipelines.core.model import ModelInfo
-from pipelines.core.request import GenerateRequest, random_seed, read_request
+from pipelines.core.request import GenerateRequest, random_seed, read_generate
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.setup import PainterSetup
 from pipelines.jobs.worker import Work
@@ -62,7 +62,7 @@ def build_request(fields: Mapping[str, Any], info: ModelInfo) -> GenerateRequest
     """The request of the fields given. Size defaults to what the model was trained on, the seed to a new one."""
     own = {"width": info.native_size, "height": info.native_size, "seed": random_seed()}
     drawn = {key: value for key, value in fields.items() if not (key == "seed" and value == -1)}
-    return read_request({**own, **drawn, "model": info.name})
+    return read_generate({**own, **drawn, "model": info.name})
 
 
 def targets(output: Path | None, request: GenerateRequest) -> list[Path] | None:
@@ -119,6 +119,8 @@ def follow(work: Iterator[events.Event], *, quiet: bool) -> Iterator[events.Pict
                     yield event
                 case events.Failed(problem=p):
                     raise EaselError(p.problem, fix=p.fix, field=p.field, detail=p.detail)
+                case events.Worked() | events.Noted() | events.Hashed():
+                    pass
                 case events.Preview() | events.Queued() | events.Restarted() | events.Finished() | events.Stopped():
                     pass
                 case _:
@@ -142,7 +144,8 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     request = build_request(fields, models.usable)
     files = targets(around.output, request)
     setup = PainterSetup(
-        models=models.folders, outputs=around.folders.data.outputs, device=around.device,
+        models=models.folders, outputs=around.folders.data.outputs, own_models=around.folders.data.models,
+        device=around.device,
         targets=None if files is None else tuple(files),
     )  # fmt: skip
     check_writable(files[0].parent if files else setup.outputs)

@@ -7,7 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.core.event import Hashed, Noted
 from pipelines.core.model import ModelInfo
+from pipelines.core.request import ConvertRequest
 from pipelines.models.scan import ModelLibrary, size_on_disk
 from ui.cli.options import Folders
 
@@ -43,9 +45,11 @@ def verify_one(name_or_path: str, folders: Folders, *, as_json: bool) -> None:
     from pipelines.models.verify import verify  # noqa: PLC0415
 
     info = pick(name_or_path, folders).info
-    warnings = list(verify(info))
+    found = list(verify(info))
+    warnings = [event.text for event in found if isinstance(event, Noted)]
     if as_json:
-        _print_json({"model": info.name, "sound": True, "warnings": warnings})
+        hashes = [event.model_dump(exclude={"type"}) for event in found if isinstance(event, Hashed)]
+        _print_json({"model": info.name, "sound": True, "warnings": warnings, "hashes": hashes[0] if hashes else None})
         return
     console = Console(highlight=False, soft_wrap=True)
     for warning in warnings:
@@ -67,7 +71,9 @@ def convert_one(name_or_path: str, folders: Folders, wanted: Wanted, *, as_json:
     from pipelines.jobs.converting import Form, convert  # noqa: PLC0415, see above
 
     info = pick(name_or_path, folders).info
-    made = convert(info, Form(wanted.dtype, wanted.pruned), wanted.output.absolute())
+    settings = {"dtype": wanted.dtype, "pruned": wanted.pruned}
+    asked = ConvertRequest.model_validate({"model": info.name, "name": wanted.output.stem, **settings})
+    made = convert(info, Form(asked.dtype, pruned=asked.pruned), wanted.output.absolute())
     if as_json:
         _print_json({"model": info.name, "file": str(made), "size": size_on_disk(made)})
     else:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.core.error import Conflict, EaselError, ModelUnusable, Problem, UnknownName
-from pipelines.core.request import random_seed, read_request
+from pipelines.core.request import random_seed, read_generate
 from ui.web.services import WebServices
 from ui.web.show import View, show_problem
 from ui.web.words import Words
@@ -34,12 +34,12 @@ def submit(services: WebServices, values: Mapping[str, Any], words: Words, *, fr
     """Puts the fields' request in the queue."""
     values = {**values, "seed": random_seed()} if fresh_seed else dict(values)
     try:
-        request = read_request(values)
+        request = read_generate(values)
         _check_model(services, request.model)
         job = services.queue.submit(request)
     except EaselError as error:
         return Answer(view=show_problem(error.as_problem, values, words))
-    return Answer(job=job.id, seed=job.request.seed)
+    return Answer(job=job.id, seed=request.seed)
 
 
 def choose_model(services: WebServices, name: str | None, words: Words) -> Answer:
@@ -80,7 +80,7 @@ def obey_preset_order(services: WebServices, order: PresetOrder, values: Mapping
             services.presets.delete(order.name)
         else:
             kept = {name: value for name, value in values.items() if name not in NOT_IN_PRESETS}
-            settings = read_request(kept).model_dump(mode="json", exclude={*NOT_IN_PRESETS, "kind"})
+            settings = read_generate(kept).model_dump(mode="json", exclude={*NOT_IN_PRESETS, "kind"})
             services.presets.save(order.name, settings, version=order.version)
     except EaselError as error:
         return error.as_problem

@@ -8,12 +8,12 @@ from typing import Any
 
 from pipelines.core.error import Problem
 from pipelines.core.event import Event, Failed, Loading, Progress
-from pipelines.core.request import read_request
+from pipelines.core.request import read_generate
 from pipelines.jobs.queue import JobView
 from ui.web.show import show
 from ui.web.words import Words
 
-REQUEST = read_request({"prompt": "a red house under a night sky", "count": 4, "batch_size": 4, "seed": 1837402})
+REQUEST = read_generate({"prompt": "a red house under a night sky", "count": 4, "batch_size": 4, "seed": 1837402})
 PICTURE = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'%3E"
     "%3Crect width='64' height='64' fill='%23182048'/%3E%3Ccircle cx='50' cy='12' r='6' fill='%23f4e8c0'/%3E"

@@ -12,14 +12,18 @@ from pipelines.core.event import (
     Event,
     Failed,
     Finished,
+    Hashed,
     Loading,
+    Noted,
     PictureSaved,
     Preview,
     Progress,
     Queued,
     Restarted,
     Stopped,
+    Worked,
 )
+from pipelines.core.request import GenerateRequest
 from pipelines.jobs.queue import JobView
 from ui.web.fixes import Fix, fixes
 from ui.web.words import Words
@@ -48,6 +52,11 @@ class View(BaseModel):
     last_line: str = ""
     """Instead of `line`, when the person wants the job to stop after the picture at hand."""
     job: str = ""
+    kind: str = "generate"
+    """Of the request: what is done to models is shown with the models, not on the stage."""
+    model: str = ""
+    notes: tuple[str, ...] = ()
+    """What was found of a model, or made."""
     prompt: str = ""
     """The beginning of it, to tell jobs apart in the queue."""
     share: float = 0.0
@@ -80,17 +89,14 @@ class DeviceView(BaseModel):
 
 def show(job: JobView, event: Event | None, words: Words) -> View:
     """The job after `event`; None: as it stands, for a page that has just opened."""
+    request = job.request
     view = View(
-        stage=Stage.RUNNING,
-        title="",
-        job=job.id,
-        prompt=shorten(job.request.prompt),
-        count=job.request.count,
-        width=job.request.width,
-        height=job.request.height,
-        images=job.pictures,
-        notice=_notice(job, words),
-    )
+        stage=Stage.RUNNING, title="", job=job.id, kind=request.kind, model=request.model, notes=job.notes,
+        images=job.pictures, notice=_notice(job, words),
+    )  # fmt: skip
+    if isinstance(request, GenerateRequest):
+        asked = {"count": request.count, "width": request.width, "height": request.height}
+        view = view.model_copy(update={"prompt": shorten(request.prompt), **asked})
     return view.model_copy(update=_changes(job, event or latest(job), words))
 
 
@@ -100,7 +106,7 @@ def latest(job: JobView) -> Event:
         case "queued":
             return Queued(position=job.position or 1)
         case "running":
-            return job.progress or job.loading or Queued(position=1)
+            return job.progress or job.worked or job.loading or Queued(position=1)
         case "finished":
             return Finished(seconds=0)
         case "stopped":
@@ -120,10 +126,12 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
             return {"stage": Stage.LOADING, "title": title, "line": words("stage.loading.size", size=memory(size))}
         case Progress():
             return _progress(event, words)
-        case Preview() | PictureSaved() | Restarted():
+        case Preview() | PictureSaved() | Restarted() | Noted() | Hashed():
             if job.progress is None:
-                return {"title": words("stage.starting")}
+                return _work(job, words)
             return _progress(job.progress, words)
+        case Worked():
+            return _work(job, words)
         case Finished():
             return {"stage": Stage.DONE, "title": words("stage.done"), "share": 1.0}
         case Stopped():
@@ -133,6 +141,17 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
             return {name: getattr(failed, name) for name in failed.model_fields_set}
         case _:
             assert_never(event)
+
+
+def _work(job: JobView, words: Words) -> dict[str, Any]:
+    """What is done to a model, and how far it is."""
+    if isinstance(job.request, GenerateRequest):
+        return {"title": words("stage.starting")}
+    said = {"title": words(f"work.{job.request.kind}", model=job.request.model)}
+    if job.worked is None or not job.worked.total:
+        return said
+    done, total = memory(job.worked.done), memory(job.worked.total)
+    return {**said, "line": words("work.bytes", done=done, total=total), "share": job.worked.done / job.worked.total}
 
 
 def _progress(at: Progress, words: Words) -> dict[str, Any]:

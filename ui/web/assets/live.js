@@ -2,7 +2,13 @@
 Easel.live = (() => {
   const FIRST_WAIT = 500,
     LONGEST_WAIT = 8000;
-  const news = { job: Easel.signal(), device: Easel.signal(), preview: Easel.signal(), connection: Easel.signal() };
+  const news = {
+    job: Easel.signal(),
+    model: Easel.signal(),
+    device: Easel.signal(),
+    preview: Easel.signal(),
+    connection: Easel.signal(),
+  };
   const jobs = new Map();
   const previews = new Map();
   let socket = null,
@@ -47,6 +53,10 @@ Easel.live = (() => {
   }
 
   function take(view) {
+    if (view.kind && view.kind !== 'generate') {
+      news.model.tell(view); // what is done to models is shown with the models
+      return;
+    }
     if (hasEnded(view)) {
       jobs.delete(view.job);
       forget(view.job);

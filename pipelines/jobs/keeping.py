@@ -1,0 +1,57 @@
+"""What is done to models rather than with them: load and unload, verify, convert. Lives where torch does."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.core.error import EaselError
+from pipelines.core.event import Event, Finished, Loading, Noted, Stopped, Worked
+from pipelines.core.model import ModelInfo
+from pipelines.core.request import ConvertRequest, LoadRequest, ModelRequest, UnloadRequest, VerifyRequest
+from pipelines.core.stop import StopSignal
+from pipelines.jobs.converting import SUFFIX, Form, convert
+from pipelines.models.residency import Residency
+from pipelines.models.verify import verify
+from pipelines.storage.files import safe_name
+
+
+class Keeper:
+    """Looks after the models in memory and on disk; what it makes goes to `folder`."""
+
+    def __init__(self, residency: Residency, folder: Path) -> None:
+        self._residency, self._folder = residency, folder
+
+    def perform(self, request: ModelRequest, info: ModelInfo | None, stop: StopSignal) -> Iterator[Event]:
+        """Do it; the last event is an End. Raises EaselError."""
+        began = time.monotonic()
+        match request:
+            case LoadRequest():
+                info = _there(info)
+                if not self._residency.is_lent(info, request.precision):
+                    yield Loading(model=info.name, size=info.size)
+                self._residency.lend(info, request.precision)
+            case UnloadRequest():
+                self._residency.free()
+            case VerifyRequest():
+                for event in verify(_there(info)):
+                    if stop.now:
+                        yield Stopped()
+                        return
+                    yield event
+            case ConvertRequest():
+                yield from self._convert(request, _there(info))
+        yield Finished(seconds=time.monotonic() - began)
+
+    def _convert(self, request: ConvertRequest, info: ModelInfo) -> Iterator[Event]:
+        name = safe_name(request.name, noun="name", field="name")
+        target = self._folder / (name if request.as_folder else f"{name}{SUFFIX}")
+        yield Worked(done=0, total=info.size)
+        made = convert(info, Form(request.dtype, pruned=request.pruned), target)
+        yield Worked(done=info.size, total=info.size)
+        yield Noted(text=made.name)
+
+
+def _there(info: ModelInfo | None) -> ModelInfo:
+    if info is None:
+        raise EaselError("No model was named", fix="choose one", field="model")
+    return info
