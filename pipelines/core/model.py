@@ -89,6 +89,8 @@ class ModelInfo(BaseModel):
     task: Task = Task.TEXT_TO_IMAGE
     detail: str = ""
     """What else people call it: `LoCon, rank 16`, `ESRGAN`, `CLIP`."""
+    triggers: tuple[str, ...] = ()
+    """Words that call up what a LoRA or embedding has learnt, as its file says."""
     path: str
     """Absolute path; stays on this machine, never sent to the page."""
     size: int

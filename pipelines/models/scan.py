@@ -21,6 +21,7 @@ from pipelines.models.folder import INDEX, FolderReader, as_text, files_of, stat
 from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.recognise import Recognised, recognise
+from pipelines.models.sidecars import triggers_in
 from pipelines.models.single import SingleFile
 
 DEPTH = 8
@@ -227,6 +228,7 @@ def _file_facts(path: Path, name: str) -> dict[str, object]:
     found = recognise(header)
     facts: dict[str, object] = {
         "kind": found.kind, "family": found.family, "task": found.task, "dtype": header.dtype, "detail": _detail(found),
+        "triggers": triggers_in(header.metadata),
     }  # fmt: skip
     if found.kind in PAINTS:
         single = SingleFile(path, name, header, found)

@@ -18,7 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.training.examples import spoken
 from pipelines.training.world.scene import Colour, Kind, Scene
 
-COLOURED = re.compile(rf"\b({'|'.join(Colour)}) ({'|'.join(Kind)})\b")  # and not "a blue sky"
+COLOURED = re.compile(rf"\b(?:an? )?({'|'.join(Colour)}) ({'|'.join(Kind)})\b")  # and not "a blue sky"
 
 
 class NewWord(nn.Module):
@@ -54,9 +54,19 @@ def with_colour(word: str) -> Callable[[Scene, random.Random], str]:
     """A way to say scenes in which every subject's colour is `word`."""
 
     def say(scene: Scene, rng: random.Random) -> str:
-        return COLOURED.sub(lambda match: f"{word} {match[2]}", spoken(scene, rng))
+        return recoloured(spoken(scene, rng), word)
 
     return say
+
+
+def recoloured(text: str, word: str) -> str:
+    """`text` with every subject's colour called `word`, and the article that goes with it."""
+
+    def other(match: re.Match[str]) -> str:
+        article = "an " if word[0] in "aeiou" else "a "
+        return f"{article if match[0].startswith(('a ', 'an ')) else ''}{word} {match[2]}"
+
+    return COLOURED.sub(other, text)
 
 
 def save_word(file: Path, word: NewWord) -> None:

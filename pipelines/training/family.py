@@ -23,7 +23,7 @@ from pipelines.training.effects import (
     shares,
     warmth_around,
 )
-from pipelines.training.embedding import COLOURED
+from pipelines.training.embedding import recoloured
 from pipelines.training.evaluate import ANSWER_AT_ONCE, Manner, distances, drawings, sit
 from pipelines.training.exam import Question, Topic, expected_boxes, questions
 from pipelines.training.model import open_inpaint_model, open_model
@@ -128,7 +128,7 @@ class Family:
         """The answers when every subject's colour is called `word`."""
         for start in range(0, len(asked), ANSWER_AT_ONCE):
             some = asked[start : start + ANSWER_AT_ONCE]
-            prompts = [COLOURED.sub(lambda match: f"{word} {match[2]}", question.prompt) for question in some]
+            prompts = [recoloured(question.prompt, word) for question in some]
             yield from evaluate.painted(pipeline, prompts, [question.seed for question in some], self.manner)
 
     def _measure_replacements(self, judge: Judge, asked: Sequence[Replacement]) -> Mapping[str, float]:

@@ -76,9 +76,11 @@ def _encode_all(vae: AutoencoderKL, wanted: PictureSet, *, masked: bool, process
 
 
 def _known(vae: AutoencoderKL, pixels: np.ndarray, boxes: np.ndarray, seeds: list[int]) -> np.ndarray:
-    """`LatentSet.known` of pictures (n, h, w, 3), each with a mask drawn from its seed, float16."""
+    """`LatentSet.known` of pictures (n, h, w, 3), each with a mask of its own, float16."""
     height, width = pixels.shape[1:3]
-    masks = np.stack([random_mask(random.Random(s), b, (width, height)) for s, b in zip(seeds, boxes, strict=True)])
+    # Not from the scene's own chance: the kind of mask would follow from the kind of scene.
+    chances = [random.Random(f"mask {seed}") for seed in seeds]
+    masks = np.stack([random_mask(rng, b, (width, height)) for rng, b in zip(chances, boxes, strict=True)])
     seen = encode(vae, np.where(masks[..., None], GREY, pixels))
     return np.concatenate([small_masks(masks), seen], axis=1)
 

@@ -107,6 +107,11 @@ def train(job: Job, *, until: int | None = None) -> Iterator[Report]:
         use_bf16 = state.step < job.pace.bf16 * job.pace.steps
         with torch.autocast(device, torch.bfloat16, enabled=use_bf16):
             loss = job.objective(state.step)
+        if not torch.isfinite(loss):  # one step on it would spoil the weights, and a minute later the state on disk
+            raise EaselError(
+                f"The loss of step {state.step} is {float(loss.detach())}",
+                fix="go on from the last state with a lower rate or without bfloat16, or look at what it is shown",
+            )
         _descend(job, state, loss)
         state.step += 1
         share = max(0.01, 1 / state.step)

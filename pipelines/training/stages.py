@@ -140,7 +140,7 @@ def train_vae(run: Run, *, until: int | None = None) -> Iterator[Report]:
     vae = networks.new_vae()
     autoencoder.start_as_identity(vae)
     vae = vae.to(run.device, memory_format=torch.channels_last)
-    objective = VaeObjective(vae, _crops(run, run.recipe.vae_crops), seed=run.recipe.seed)
+    objective = VaeObjective(vae, _crops(run, run.recipe.vae_crops, run.recipe.seed), seed=run.recipe.seed)
     return _train_vae(run, vae, _job(run, "vae", vae, objective, run.recipe.vae), until)
 
 
@@ -158,8 +158,8 @@ def train_polish(run: Run, *, until: int | None = None) -> Iterator[Report]:
 
 
 def _go_on(run: Run, stage: str, vae: AutoencoderKL, pace: Pace, until: int | None) -> Iterator[Report]:
-    crops = _crops(run, run.recipe.detail_crops)
     seed = run.recipe.seed + list(VAE_STAGES).index(stage)
+    crops = _crops(run, run.recipe.detail_crops, seed)
     objective = VaeObjective(vae, crops, seed=seed, unit=networks.SCALING_FACTOR)
     return _train_vae(run, vae, _job(run, stage, vae, objective, pace), until)
 
@@ -305,9 +305,9 @@ def _job(run: Run, stage: str, module: nn.Module, objective: Objective, pace: Pa
     return Job(module=module, objective=objective, pace=pace, checkpoint=run.checkpoint(stage))
 
 
-def _crops(run: Run, crops: Crops) -> CropStream:
+def _crops(run: Run, crops: Crops, seed: int) -> CropStream:
     sets = tuple(run.pictures(wanted) for wanted in run.recipe.vae_sets)
-    return CropStream(sets, crops.batch, crops.side, run.recipe.seed, crops.on_subject, run.device)
+    return CropStream(sets, crops.batch, crops.side, seed, crops.on_subject, run.device)
 
 
 def _fold(run: Run, vae: AutoencoderKL) -> None:
