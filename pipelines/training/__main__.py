@@ -7,7 +7,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, astuple, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,9 @@ from rich.table import Table
 from transformers.utils import logging as transformers_logging
 
 from pipelines.core.error import EaselError
+from pipelines.core.presets import PRESETS, STARTER_MODELS
 from pipelines.training import evaluate, stages
+from pipelines.training.checkers.judge import JUDGE_FILE, open_judge
 from pipelines.training.curves import curves_sheet
 from pipelines.training.evaluate import Appraisal
 from pipelines.training.exam import Score
@@ -44,41 +46,66 @@ from pipelines.training.world.scene import Style
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
 
-Stage = Callable[[Run, int | None], Iterator[Report]]
-
 RunOption = Annotated[Path, typer.Option("--run", help="Folder of the run's state.")]
 RecipeOption = Annotated[RecipeName, typer.Option("--recipe", help="All numbers of the run; `toy` takes seconds.")]
 UntilOption = Annotated[int | None, typer.Option("--until", min=1, help="Stop after this step; go on another time.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda, cuda:1, ...")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads, and processes that draw.")]
 CompileOption = Annotated[bool, typer.Option("--compile", help="torch.compile the UNet: pays on a GPU.")]
-OutOption = Annotated[Path, typer.Option("-o", "--out", help="Where the result goes.")]
+OutOption = Annotated[Path, typer.Option("-o", "--out", help="Where the picture goes.")]
+UnfinishedOption = Annotated[bool, typer.Option("--unfinished", help="Also what is not trained to its end.")]
+ProductsOption = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Where models go; if left out, among the shipped ones.")
+]
 StyleOption = Annotated[Style, typer.Option(help="The hand that draws.")]
 SizeOption = Annotated[str, typer.Option(help="WIDTHxHEIGHT of one picture in pixels.")]
 ModelOption = Annotated[Path, typer.Option("--model", help="A model folder.")]
-
+JudgeOption = Annotated[Path, typer.Option("--judge", help="Who looks at the pictures: a file of `export judge`.")]
 FamilyOption = Annotated[Path, typer.Option("--family", help="The folder of all starter models.")]
 
-RUN = Path("runs/starter")
-FAMILY = Path("presets/starter")
+RUN = PRESETS.parent / "runs" / "starter"
+FAMILY = STARTER_MODELS
 MODEL = FAMILY / "flat"
+JUDGE = FAMILY / "judge" / JUDGE_FILE
+PICTURES = (".png", ".webp", ".jpg", ".jpeg")
 
 
 def _run(folder: Path, recipe: RecipeName, device: str, threads: int, *, compiled: bool = False) -> Run:
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise EaselError("There is no CUDA device here", fix="use --device cpu")
     torch.set_num_threads(threads)
-    return Run(RECIPES[recipe], folder, device, processes=threads, compiled=compiled)
+    return Run(RECIPES[recipe], folder, _device(device), processes=threads, compiled=compiled)
+
+
+def _device(name: str) -> str:
+    """`name`, if this machine has it."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise EaselError(f"There is no device {name!r}", fix="use cpu, cuda, cuda:N or mps") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EaselError(f"There is no device {name!r} here", fix="use --device cpu")
+    return name
+
+
+def _picture(out: Path) -> Path:
+    """`out`, if a picture can be written there: asked before an hour of painting, not after it."""
+    if out.suffix.lower() not in PICTURES:
+        raise EaselError(f"{out.name!r} is no name for a picture", fix=f"end it with {', '.join(PICTURES)}")
+    if not out.absolute().parent.is_dir():
+        raise EaselError(f"There is no folder {str(out.parent)!r}", fix="make it first, or name another with -o")
+    return out
 
 
 def _follow(name: str, reports: Iterator[Report]) -> None:
     """Show a stage's progress until it ends: a bar on a terminal, now and then a line in a log."""
+    report = None
     with Progress(*_columns(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=None, loss=float("nan"))
         for report in reports:
             progress.update(task, completed=report.step, total=report.steps, loss=report.loss)
             if not console.is_terminal and (report.step % 100 == 0 or report.step == report.steps):
                 console.print(f"{datetime.now():%H:%M:%S} {name} {report.step}/{report.steps} loss {report.loss:.4f}")
+    if report is None:
+        console.print(f"{name}: nothing left to do")
 
 
 def _columns() -> tuple[ProgressColumn, ...]:
@@ -102,7 +129,7 @@ def world(
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
 ) -> None:
     """Draw a sheet of scenes, to see what the models will be shown."""
-    width, height = _size(size)
+    (width, height), out = _size(size), _picture(out)
     rng = random.Random(seed)
     pictures = [draw(random_scene(rng), seed + i, width=width, height=height, style=style).image for i in range(count)]
     evaluate.sheet(pictures, columns=min(count, 10)).save(out)
@@ -173,7 +200,7 @@ def lora(
 def everything(
     run: RunOption = RUN,
     recipe: RecipeOption = RecipeName.STARTER,
-    out: OutOption = FAMILY,
+    out: ProductsOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 1,
     compiled: CompileOption = False,
@@ -182,7 +209,7 @@ def everything(
     on = _run(run, recipe, device, threads, compiled=compiled)
     for name, start in stages.ORDER.items():
         _follow(name, start(on))
-    _export(on, tuple(Product), out)
+    _export(on, tuple(Product), out or _home(on))
 
 
 @app.command()
@@ -190,10 +217,19 @@ def export(
     products: Annotated[list[Product] | None, typer.Argument(help="What to write; if none is named, all.")] = None,
     run: RunOption = RUN,
     recipe: RecipeOption = RecipeName.STARTER,
-    out: OutOption = FAMILY,
+    out: ProductsOption = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also what has not been trained to its end.")
+    ] = False,
 ) -> None:
     """Write finished models, LoRAs and the embedding in fp16, as other tools open them."""
-    _export(_run(run, recipe, "cpu", 1), tuple(products or Product), out)
+    on = replace(_run(run, recipe, "cpu", 1), unfinished=unfinished)
+    _export(on, tuple(products or Product), out or _home(on))
+
+
+def _home(run: Run) -> Path:
+    """Where products go if nobody says: only those of the real recipe among the shipped ones."""
+    return FAMILY if run.recipe is RECIPES[RecipeName.STARTER] else run.folder / "models"
 
 
 def _export(run: Run, products: tuple[Product, ...], out: Path) -> None:
@@ -206,6 +242,7 @@ def _export(run: Run, products: tuple[Product, ...], out: Path) -> None:
 @app.command()
 def curves(run: RunOption = RUN, out: OutOption = Path("curves.png")) -> None:
     """The loss of every training stage so far, as a picture."""
+    out = _picture(out)
     drawn = {file.stem: loss_curve(file) for file in sorted(run.glob("*.pt"))}
     if not drawn:
         raise EaselError(f"There is no training state in {run}", fix="run a training stage first, or name its --run")
@@ -215,20 +252,21 @@ def curves(run: RunOption = RUN, out: OutOption = Path("curves.png")) -> None:
 @app.command(name="evaluate")
 def examine(  # noqa: PLR0913, PLR0917, one for each option
     model: ModelOption = MODEL,
-    run: RunOption = RUN,
-    recipe: RecipeOption = RecipeName.STARTER,
-    style: StyleOption = Style.FLAT,
+    judge: JudgeOption = JUDGE,
+    style: Annotated[Style | None, typer.Option(help="The hand it learnt; if left out, told by its name.")] = None,
     size: SizeOption = "192x192",
     count: Annotated[int, typer.Option(min=1, help="Prompts per topic.")] = 64,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
     guidance: Annotated[float, typer.Option(help="Classifier-free guidance.")] = 4.0,
+    device: DeviceOption = "cpu",
     threads: ThreadsOption = 1,
 ) -> None:
     """Mark the model's pictures, next to drawings and VAE reconstructions of the same scenes, and compare the sets."""
     torch.set_num_threads(threads)
-    width, height = _size(size)
-    manner = evaluate.Manner(width, height, style, steps=steps, guidance=guidance)
-    appraisal = evaluate.appraise(open_model(model), Run(RECIPES[recipe], run).judge(), manner, count)
+    hand = style or (Style(model.name) if model.name in list(Style) else Style.FLAT)
+    manner = evaluate.Manner(*_size(size), hand, steps=steps, guidance=guidance)
+    looks = open_judge(judge)
+    appraisal = evaluate.appraise(open_model(model).to(_device(device)), looks, manner, count)
     _show(appraisal)
     typer.echo(json.dumps(asdict(appraisal), indent=1))
 
@@ -240,11 +278,14 @@ def grid(
     size: SizeOption = "192x192",
     count: Annotated[int, typer.Option(min=1, help="How many held-out prompts.")] = 64,
     columns: Annotated[int, typer.Option(min=1, help="Pictures in a row.")] = 8,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 1,
 ) -> None:
     """A labelled sheet of the model's pictures of held-out scenes, first come, none chosen."""
-    width, height = _size(size)
+    torch.set_num_threads(threads)
+    manner, out = evaluate.Manner(*_size(size)), _picture(out)
     asked = evaluate.mixed(count, seed=1)
-    artist = evaluate.model(open_model(model), evaluate.Manner(width, height))
+    artist = evaluate.model(open_model(model).to(_device(device)), manner)
     pictures = [picture for _, picture in evaluate.answers(artist, asked)]
     labels = [evaluate.short_label(q.scene) for q in asked]
     evaluate.sheet(pictures, columns=columns, labels=labels).save(out, optimize=True)
@@ -253,8 +294,7 @@ def grid(
 @app.command()
 def effects(
     family: FamilyOption = FAMILY,
-    run: RunOption = RUN,
-    recipe: RecipeOption = RecipeName.STARTER,
+    judge: JudgeOption = JUDGE,
     size: SizeOption = "192x192",
     count: Annotated[int, typer.Option(min=2, help="Pictures for each reading.")] = 50,
     out: OutOption = Path("effects.png"),
@@ -262,9 +302,10 @@ def effects(
 ) -> None:
     """Mix the styles, use the LoRAs, the new word and the inpainting model: figures as JSON, and a sheet to look at."""
     torch.set_num_threads(threads)
-    tried = Family(family, evaluate.Manner(*_size(size)))
+    tried, out = Family(family, evaluate.Manner(*_size(size))), _picture(out)
+    looks = open_judge(judge)
     tried.sheet().save(out, optimize=True)
-    typer.echo(json.dumps(asdict(tried.measure(Run(RECIPES[recipe], run).judge(), count)), indent=1))
+    typer.echo(json.dumps(asdict(tried.measure(looks, count)), indent=1))
 
 
 def _show(found: Appraisal) -> None:
@@ -285,8 +326,11 @@ def _show(found: Appraisal) -> None:
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        raise EaselError(f"{text!r} is no size", fix="write WIDTHxHEIGHT, such as 128x128")
-    return int(width), int(height)
+        raise EaselError(f"{text!r} is no size", fix="write WIDTHxHEIGHT, such as 192x192")
+    sides = int(width), int(height)
+    if any(side % 8 or not 64 <= side <= 1024 for side in sides):
+        raise EaselError(f"{text!r} cannot be painted", fix="use multiples of 8 from 64 to 1024")
+    return sides
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ Notation of Ho et al. 2020 (DDPM): a_t is the cumulative product of 1 - beta, x_
     x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) e            DDPM, eq. 4
     v_t = sqrt(a_t) e - sqrt(1 - a_t) x_0            Salimans & Ho 2022, appendix D
     loss = E[w_t |v_t - v(x_t, t, text)|^2]          DDPM, eq. 14, with v in place of e and a weight
-    w_t = min(snr_t + 1, 5) / (snr_t + 1)            after min-SNR, Hang et al. 2023, eq. 9
+    w_t = min(snr_t + 1, 5) / (snr_t + 1)            a cap as in min-SNR, Hang et al. 2023, section 3.4
 
-with snr_t = a_t / (1 - a_t). The weight keeps the noisy steps, where the text decides the composition, at full
-strength and takes it from the nearly clean ones. At this size v obeys the prompt several times sooner than e does.
+with snr_t = a_t / (1 - a_t). Min-SNR caps snr where this caps snr + 1. For v its weight, min(snr, 5) / (snr + 1), falls
+to nothing at the noisiest steps, where the words decide the composition; ours keeps them whole and takes strength from
+the nearly clean steps only. At this size v obeys the prompt several times sooner than e does.
 """
 
 import torch
@@ -22,7 +23,7 @@ from pipelines.training.text import hidden_states, token_ids
 TIMESTEPS = 1000
 SUBJECT_WEIGHT = 3.0  # added to the loss inside the subjects' boxes, and inside masks
 CLIP_SKIP_SHARE = 0.15  # of the steps read the text tower's layer before the last, so that "clip skip 2" works
-SNR_CAP = 5.0
+CAP = 5.0  # of snr + 1
 
 
 def cumulative_alphas() -> Tensor:
@@ -47,7 +48,7 @@ def velocity(latents: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
 def step_weights(alphas: Tensor) -> Tensor:
     """w_t, (n), for a_t, (n)."""
     snr_and_one = 1 / (1 - alphas)
-    return snr_and_one.clamp(max=SNR_CAP) / snr_and_one
+    return snr_and_one.clamp(max=CAP) / snr_and_one
 
 
 def subject_weights(boxes: Tensor, height: int, width: int) -> Tensor:

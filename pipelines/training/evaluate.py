@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from time import perf_counter
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipelines.training.world.scene import Place, Scene, Style
 Artist = Callable[[Sequence[Question]], list[Image.Image]]  # answers questions with pictures
 
 ANSWER_AT_ONCE = 8
+TIMED = 5  # pictures
 COMPARED = (Topic.SEEN, Topic.COMBINATIONS, Topic.SIDES, Topic.DUOS)  # pairs would fill the set with four subjects
 ANOTHER = 1_000_000  # added to a question's seed: the same scene, drawn by chance another way
 REBUILT = 32  # held-out drawings per style that tell the VAE's PSNR
@@ -43,7 +45,6 @@ class Sitting:
 
     score: Score
     features: np.ndarray  # (pictures, judge's FEATURES)
-    seconds: float  # per picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Appraisal:
     fid: Mapping[str, float]  # Fréchet distances by "artist to style drawings", of two sets of `fid_pictures`
     fid_pictures: int
     psnr: Mapping[Style, float]  # dB, of held-out drawings that went through the VAE and back
-    seconds: float  # per picture of the model
+    seconds: float  # the model takes for a single picture, with the threads it was given
     judge: Mapping[Style, Accuracy]
 
 
@@ -111,14 +112,23 @@ def answers(artist: Artist, asked: Sequence[Question]) -> Iterator[tuple[Questio
 
 def sit(artist: Artist, asked: Sequence[Question], judge: Judge, style: Style) -> Sitting:
     """Have `artist` answer, mark its pictures as ones in `style`, and keep what they are compared by."""
-    marks, features, seconds = [], [], 0.0
+    marks, features = [], []
     for some in _few(asked):
-        start = perf_counter()
         pictures = artist(some)
-        seconds += perf_counter() - start
         marks += [mark(question, picture, judge, style) for question, picture in zip(some, pictures, strict=True)]
         features.append(features_of(judge, pictures))
-    return Sitting(score(marks), np.concatenate(features), seconds / len(asked))
+    return Sitting(score(marks), np.concatenate(features))
+
+
+def seconds_alone(artist: Artist, asked: Sequence[Question]) -> float:
+    """The median time of a picture that is made alone, after a first one that is not counted."""
+    artist(asked[:1])
+    times = []
+    for question in asked[:TIMED]:
+        start = perf_counter()
+        artist([question])
+        times.append(perf_counter() - start)
+    return median(times)
 
 
 def appraise(
@@ -144,7 +154,7 @@ def appraise(
         fid=distances(made, compared, judge, manner),
         fid_pictures=len(compared),
         psnr={style: _held_out_psnr(pipeline.vae, replace(manner, style=style)) for style in Style},
-        seconds=float(np.mean([sittings[topic, "model"].seconds for topic in Topic])),
+        seconds=seconds_alone(artists["model"], asked[Topic.SEEN]),
         judge={style: accuracy(judge, style, count) for style in Style},
     )
 

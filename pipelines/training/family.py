@@ -33,6 +33,7 @@ from pipelines.training.world.scene import Style
 
 INK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the mixes
 STRENGTHS = (0.0, 0.5, 1.0)  # of the LoRAs
+COMPARED = 200  # pictures: 64 features need as many to have a covariance worth the name
 NEW_WORD = "teal"
 WORDS = ("green", NEW_WORD, "blue")  # the new word between those it began as
 
@@ -90,12 +91,12 @@ class Family:
         pipeline.load_textual_inversion(self.folder / "embeddings" / f"{NEW_WORD}.safetensors", token=NEW_WORD)
         return pipeline
 
-    def measure(self, judge: Judge, count: int, *, seed: int = 0) -> Effects:
-        """Every effect, read from `count` pictures each."""
+    def measure(self, judge: Judge, count: int, *, compared: int = COMPARED, seed: int = 0) -> Effects:
+        """Every effect, read from `count` pictures each, the distances from `compared`."""
         lone = questions(Topic.COMBINATIONS, count, seed=seed)
         return Effects(
             pictures=count,
-            mixes=self._measure_mix(judge, evaluate.mixed(count, seed=seed)),
+            mixes=self._measure_mix(judge, evaluate.mixed(compared, seed=seed)),
             loras={name: {s: self._read_lora(name, s, lone) for s in STRENGTHS} for name in READERS},
             words={word: self._read_word(word, lone) for word in WORDS},
             replaced=self._measure_replacements(judge, replacements(count, seed=seed)),

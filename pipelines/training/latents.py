@@ -1,9 +1,8 @@
 """Pictures drawn and encoded once: what the UNet is trained on."""
 
-import random
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import torch
@@ -13,9 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipelines.training.autoencoder import latent_means
-from pipelines.training.masks import random_mask
+from pipelines.training.masks import mask_of
 from pipelines.training.networks import PIXELS_PER_LATENT, SCALING_FACTOR
 from pipelines.training.pictures import PictureSet, as_tensor, in_parts
+from pipelines.training.whole import write_whole
+from pipelines.training.world import WORLD
 
 GREY = np.uint8(128)  # in a mask's place: 0 in -1..1
 ENCODE_PIXELS = 24 * 128 * 128  # encoded at once
@@ -51,14 +52,25 @@ def encode(vae: AutoencoderKL, pixels: np.ndarray) -> np.ndarray:
 def encoded(
     vae: AutoencoderKL, wanted: PictureSet, folder: Path, *, masked: bool = False, processes: int = 1
 ) -> LatentSet:
-    """The latents of `wanted`, kept in `folder`; drawn and encoded first if they are missing there."""
-    file = folder / f"{wanted.name}-{wanted.seed}-{wanted.count}{'-masked' if masked else ''}.safetensors"
+    """The latents of `wanted`, kept in `folder`; drawn and encoded first if they are missing there.
+
+    A file's name tells what it was made of: these pictures, this encoder, this world.
+    """
+    made_of = hashlib.sha256(f"{wanted} {masked} {WORLD} {_fingerprint(vae)}".encode()).hexdigest()
+    file = folder / f"{wanted.name}{'-masked' if masked else ''}-{made_of[:12]}.safetensors"
     if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as part:
-            part.write(save(_encode_all(vae, wanted, masked=masked, processes=processes)))
-        Path(part.name).replace(file)
+        arrays = _encode_all(vae, wanted, masked=masked, processes=processes)
+        write_whole(file, lambda opened: opened.write(save(arrays)))
     return LatentSet(wanted, **load_file(file))
+
+
+def _fingerprint(vae: AutoencoderKL) -> str:
+    """Tells encoders apart; the decoder may go on learning meanwhile."""
+    weights = {**vae.encoder.state_dict(prefix="encoder."), **vae.quant_conv.state_dict(prefix="quant_conv.")}
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _encode_all(vae: AutoencoderKL, wanted: PictureSet, *, masked: bool, processes: int) -> dict[str, np.ndarray]:
@@ -78,9 +90,7 @@ def _encode_all(vae: AutoencoderKL, wanted: PictureSet, *, masked: bool, process
 def _known(vae: AutoencoderKL, pixels: np.ndarray, boxes: np.ndarray, seeds: list[int]) -> np.ndarray:
     """`LatentSet.known` of pictures (n, h, w, 3), each with a mask of its own, float16."""
     height, width = pixels.shape[1:3]
-    # Not from the scene's own chance: the kind of mask would follow from the kind of scene.
-    chances = [random.Random(f"mask {seed}") for seed in seeds]
-    masks = np.stack([random_mask(rng, b, (width, height)) for rng, b in zip(chances, boxes, strict=True)])
+    masks = np.stack([mask_of(seed, b, (width, height)) for seed, b in zip(seeds, boxes, strict=True)])
     seen = encode(vae, np.where(masks[..., None], GREY, pixels))
     return np.concatenate([small_masks(masks), seen], axis=1)
 

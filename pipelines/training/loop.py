@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pipelines.core.error import EaselError
 from pipelines.training.optimisers import optimisers
+from pipelines.training.whole import write_whole
 
 Objective = Callable[[int], Tensor]  # step -> scalar loss
 
@@ -46,6 +49,7 @@ class Job:
     objective: Objective
     pace: Pace
     checkpoint: Path
+    recipe: str = ""  # all that its outcome depends on, in words; a state of another recipe is not taken up
     averaging: float = 0.999  # decay of the weights' moving average, which is what the run hands over
     save_seconds: float = 60.0
 
@@ -66,6 +70,7 @@ class _State:
     module: nn.Module
     optimisers: tuple[torch.optim.Optimizer, ...]
     average: dict[str, Tensor]
+    recipe: str
     step: int = 0
     loss: float = 0.0
     curve: list[tuple[int, float]] = field(default_factory=list)
@@ -73,19 +78,23 @@ class _State:
 
     def save(self, file: Path) -> None:
         """Write whole or not at all: a cut while saving leaves the previous checkpoint."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        values = {"module": self.module.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
-        torch.save({**values, "average": self.average, **self._progress()}, partial)
-        partial.replace(file)
+        values: dict[str, object] = {
+            "module": self.module.state_dict(),
+            "optimisers": [o.state_dict() for o in self.optimisers],
+        }
+        values |= {"average": self.average, "step": self.step, "loss": self.loss, "curve": self.curve}
+        values |= {"recipe": self.recipe}
+        write_whole(file, lambda opened: torch.save(values, opened))
         self.saved_at = time.monotonic()
-
-    def _progress(self) -> dict[str, object]:
-        return {"step": self.step, "loss": self.loss, "curve": self.curve}
 
     def load(self, file: Path) -> None:
         """Take up a run where `save` left it."""
-        values = torch.load(file, map_location="cpu", weights_only=True)
+        values = _read(file)
+        if values.get("recipe", self.recipe) != self.recipe:
+            raise EaselError(
+                f"{file} was begun by another recipe",
+                fix="take the numbers of recipe.py back, name another run folder, or delete the file to begin anew",
+            )
         self.module.load_state_dict(values["module"])
         for optimiser, kept in zip(self.optimisers, values["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
@@ -125,10 +134,17 @@ def train(job: Job, *, until: int | None = None) -> Iterator[Report]:
         take_average(job.module, state.average)
 
 
+def steps_done(checkpoint: Path) -> int:
+    """How far a run is; 0 when it has not begun."""
+    if not checkpoint.is_file():
+        return 0
+    return int(_read(checkpoint)["step"])
+
+
 def _start(job: Job) -> _State:
     trained = {n: p for n, p in job.module.named_parameters() if p.requires_grad}
     average = {name: weight.detach().clone() for name, weight in trained.items()}
-    state = _State(job.module, optimisers(job.module, job.pace.rate), average)
+    state = _State(job.module, optimisers(job.module, job.pace.rate), average, job.recipe)
     if job.checkpoint.is_file():
         state.load(job.checkpoint)
         if state.step > job.pace.steps:
@@ -163,7 +179,7 @@ def loss_curve(checkpoint: Path) -> list[tuple[int, float]]:
     """Steps and moving averages of the loss, from the first step of a run to where it stands."""
     if not checkpoint.is_file():
         raise EaselError(f"There is no training state at {checkpoint}", fix="run this training stage first")
-    curve: list[tuple[int, float]] = torch.load(checkpoint, map_location="cpu", weights_only=True)["curve"]
+    curve: list[tuple[int, float]] = _read(checkpoint)["curve"]
     return curve
 
 
@@ -171,6 +187,15 @@ def averaged(module: nn.Module, checkpoint: Path) -> nn.Module:
     """`module` as an unfinished or finished run left it, with the averaged weights in place of the last ones."""
     if not checkpoint.is_file():
         raise EaselError(f"There is no training state at {checkpoint}", fix="run the training stage before this one")
-    values = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    values = _read(checkpoint)
     module.load_state_dict({**values["module"], **values["average"]})  # what is no weight has no average
     return module
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    """What `save` wrote."""
+    try:
+        values: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise EaselError(f"{checkpoint} is damaged", fix="delete it to begin the stage anew") from error
+    return values

@@ -9,6 +9,12 @@ from PIL import Image, ImageDraw
 Size = tuple[int, int]  # width, height in pixels
 
 
+def mask_of(seed: int, boxes: np.ndarray, size: Size) -> np.ndarray:
+    """The mask (height, width) bool of the picture drawn from `seed`."""
+    # A chance of its own: from the scene's, the kind of mask would follow from the kind of scene.
+    return random_mask(random.Random(f"mask {seed}"), boxes, size)
+
+
 def random_mask(rng: random.Random, boxes: np.ndarray, size: Size) -> np.ndarray:
     """What is to be painted, (height, width) bool; `boxes` (k, 4) are the subjects', in fractions; all zero is none."""
     width, height = size

@@ -1,8 +1,6 @@
 """A starter model as a folder that stock diffusers opens."""
 
-import shutil
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TypeVar
 
 import torch
@@ -19,6 +17,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.core.error import EaselError
 from pipelines.training.networks import LATENT_CHANNELS
 from pipelines.training.tokenizer import save_tokenizer
+from pipelines.training.whole import replace_folder
 
 
 def scheduler() -> DPMSolverMultistepScheduler:
@@ -61,18 +60,12 @@ def save_model(
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    fresh.chmod(0o755)  # mkdtemp's is private to its owner
-    pipeline.save_pretrained(fresh)
-    save_tokenizer(tokenizer, fresh / "tokenizer")
-    if folder.exists():
-        old = fresh.with_suffix(".old")
-        folder.rename(old)
-        fresh.rename(folder)
-        shutil.rmtree(old)
-    else:
-        fresh.rename(folder)
+
+    def fill(fresh: Path) -> None:
+        pipeline.save_pretrained(fresh)
+        save_tokenizer(tokenizer, fresh / "tokenizer")
+
+    replace_folder(folder, fill)
 
 
 def open_model(folder: Path) -> StableDiffusionPipeline:

@@ -1,5 +1,6 @@
 """Drawn pictures as arrays on disk, and the crops and examples that training takes from them."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +14,8 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from pipelines.core.error import EaselError
+from pipelines.training.whole import write_whole
+from pipelines.training.world import WORLD
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import random_scene
 from pipelines.training.world.scene import PLAIN, Scene, Style, Twist
@@ -75,15 +77,10 @@ class Pictures:
 
 def drawn(wanted: PictureSet, folder: Path, *, processes: int = 1) -> Pictures:
     """The pictures of `wanted`, kept in `folder`; what is missing there is drawn first."""
-    home = folder / wanted.name
+    home = folder / f"{wanted.name}-{hashlib.sha256(f'{wanted} {WORLD}'.encode()).hexdigest()[:12]}"
     if not (home / "boxes.npy").is_file():
         _draw_all(wanted, home, processes)
-    pixels, boxes = np.load(home / "pixels.npy", mmap_mode="r"), np.load(home / "boxes.npy")
-    if len(pixels) < wanted.count:
-        raise EaselError(
-            f"{home} holds {len(pixels)} pictures, {wanted.count} are asked for", fix=f"delete {home} to draw it anew"
-        )
-    return Pictures(wanted, pixels[: wanted.count], boxes[: wanted.count])
+    return Pictures(wanted, np.load(home / "pixels.npy", mmap_mode="r"), np.load(home / "boxes.npy"))
 
 
 def _draw_all(wanted: PictureSet, home: Path, processes: int) -> None:
@@ -96,7 +93,7 @@ def _draw_all(wanted: PictureSet, home: Path, processes: int) -> None:
         pixels[start : start + len(some)], boxes[start : start + len(some)] = some, around
         start += len(some)
     pixels.flush()
-    np.save(home / "boxes.npy", boxes)  # last: its presence says that the set is whole
+    write_whole(home / "boxes.npy", lambda opened: np.save(opened, boxes))  # last: it says that the set is whole
 
 
 def in_parts(wanted: PictureSet, processes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -21,19 +21,20 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.core.error import EaselError
 from pipelines.training import autoencoder, networks
 from pipelines.training.autoencoder import VaeObjective
-from pipelines.training.checkers.judge import Judge
+from pipelines.training.checkers.judge import JUDGE_FILE, Judge, save_judge
 from pipelines.training.checkers.lessons import JudgeObjective
 from pipelines.training.diffusion import UnetObjective
 from pipelines.training.embedding import NewWord, learn_word, save_word, with_colour
 from pipelines.training.examples import Bucket, ExampleStream, Say, spoken
 from pipelines.training.latents import LatentSet, encode, encoded
-from pipelines.training.loop import Job, Objective, Pace, Report, averaged, train
+from pipelines.training.loop import Job, Objective, Pace, Report, averaged, steps_done, train
 from pipelines.training.lora import add_lora, save_lora
 from pipelines.training.model import save_model
 from pipelines.training.pictures import CropStream, Pictures, PictureSet, drawn
 from pipelines.training.recipe import Crops, LoraName, Recipe, UnetPlan
 from pipelines.training.text import TextObjective, TextTask
 from pipelines.training.tokenizer import save_tokenizer, train_tokenizer, world_texts
+from pipelines.training.whole import replace_folder
 from pipelines.training.world.scene import Style
 
 VAE_STAGES = ("vae", "refine", "polish")
@@ -49,6 +50,7 @@ class Run:
     device: str = "cpu"
     processes: int = 1  # that draw pictures
     compiled: bool = False  # whether UNets train compiled
+    unfinished: bool = False  # whether stages may be built on, or written out, before they have ended
 
     def checkpoint(self, stage: str) -> Path:
         """Where a training stage keeps its state."""
@@ -68,7 +70,7 @@ class Run:
     def text_encoder(self) -> CLIPTextModel:
         """The trained text tower."""
         task = new_text_task(self)
-        averaged(task, self.checkpoint("text"))
+        self._take(task, "text", self.recipe.text)
         return task.encoder.to(self.device).requires_grad_(False)
 
     def vae(self, *stages: str) -> AutoencoderKL:
@@ -82,41 +84,49 @@ class Run:
         raise EaselError(f"There is no finished VAE in {self.folder}", fix=f"run the stage `{stage}` to its end")
 
     def latents(self, wanted: PictureSet, *, masked: bool = False) -> LatentSet:
-        """The latents of a picture set by the VAE that is finished now."""
-        return encoded(self.vae(), wanted, self.folder / "latents", masked=masked, processes=self.processes)
+        """The latents of a picture set. `polish` leaves them as they are, so they are those of `refine`."""
+        return encoded(self.vae("refine"), wanted, self.folder / "latents", masked=masked, processes=self.processes)
 
     def unet(self, style: Style = Style.FLAT) -> UNet2DConditionModel:
-        """The UNet of `style`, as far as it is trained."""
+        """The trained UNet of `style`."""
         unet = new_unet(self)
-        averaged(unet, self.checkpoint(f"unet-{style}"))
+        plan = self.recipe.flat if style is Style.FLAT else self.recipe.ink
+        self._take(unet, f"unet-{style}", plan.pace)
         return unet.eval()
 
     def inpaint_unet(self) -> UNet2DConditionModel:
-        """The inpainting UNet, as far as it is trained."""
+        """The trained inpainting UNet."""
         unet = networks.for_inpainting(new_unet(self))
-        averaged(unet, self.checkpoint("inpaint"))
+        self._take(unet, "inpaint", self.recipe.inpaint.pace)
         return unet.eval()
 
     def lora_unet(self, name: LoraName) -> UNet2DConditionModel:
-        """The flat UNet with a LoRA beside it, as far as that is trained."""
+        """The flat UNet with a trained LoRA beside it."""
         plan = self.recipe.loras[name]
         unet = new_unet(self)
         add_lora(unet, plan.rank, plan.alpha)
-        averaged(unet, self.checkpoint(f"lora-{name}"))
+        self._take(unet, f"lora-{name}", plan.shown.pace)
         return unet.eval()
 
     def word(self) -> NewWord:
-        """The new word's vector, as far as it is found."""
+        """The new word's vector."""
         plan = self.recipe.word
         word = learn_word(self.text_encoder(), self.tokenizer(), plan.word, plan.like)
-        averaged(word, self.checkpoint("embedding"))
+        self._take(word, "embedding", plan.shown.pace)
         return word
 
     def judge(self) -> Judge:
-        """The judge of pictures, as far as it is trained."""
+        """The trained judge of pictures."""
         judge = Judge()
-        averaged(judge, self.checkpoint("judge"))
+        self._take(judge, "judge", self.recipe.judge)
         return judge.eval()
+
+    def _take(self, module: nn.Module, stage: str, pace: Pace) -> None:
+        """Give `module` the weights that a stage handed over. Raises EaselError for one that has not ended."""
+        averaged(module, self.checkpoint(stage))
+        done = steps_done(self.checkpoint(stage))
+        if done < pace.steps and not self.unfinished:
+            raise EaselError(f"The stage {stage} has done {done} of {pace.steps} steps", fix="run it to its end first")
 
 
 def make_tokenizer(run: Run) -> Iterator[Report]:
@@ -174,7 +184,7 @@ def _train_vae(run: Run, vae: AutoencoderKL, job: Job, until: int | None) -> Ite
     if moved and (until is None or until >= job.pace.steps):
         if next(vae.encoder.parameters()).requires_grad:
             _fold(run, vae)
-        vae.save_pretrained(folder)
+        replace_folder(folder, vae.save_pretrained)
 
 
 def train_unet(run: Run, style: Style = Style.FLAT, *, until: int | None = None) -> Iterator[Report]:
@@ -236,7 +246,7 @@ def _examples(run: Run, plan: UnetPlan, say: Say = spoken) -> ExampleStream:
 def train_judge(run: Run, *, until: int | None = None) -> Iterator[Report]:
     """Stage `judge`: who looks at pictures in the examination; it learns from drawings only."""
     torch.manual_seed(run.recipe.seed)
-    judge = Judge()
+    judge = Judge().to(run.device)
     objective = JudgeObjective(judge, run.recipe.judge_batch, run.recipe.seed)
     return train(_job(run, "judge", judge, objective, run.recipe.judge), until=until)
 
@@ -265,6 +275,7 @@ class Product(StrEnum):
     GLOW = "glow"
     SNOWFALL = "snowfall"
     TEAL = "teal"
+    JUDGE = "judge"
 
 
 def export(run: Run, product: Product, folder: Path) -> Path:
@@ -281,6 +292,10 @@ def export(run: Run, product: Product, folder: Path) -> Path:
         case Product.TEAL:
             file = folder / "embeddings" / f"{product}.safetensors"
             save_word(file, run.word())
+            return file
+        case Product.JUDGE:
+            file = folder / "judge" / JUDGE_FILE
+            save_judge(file, run.judge())
             return file
 
 
@@ -302,7 +317,28 @@ def new_unet(run: Run) -> UNet2DConditionModel:
 
 
 def _job(run: Run, stage: str, module: nn.Module, objective: Objective, pace: Pace) -> Job:
-    return Job(module=module, objective=objective, pace=pace, checkpoint=run.checkpoint(stage))
+    checkpoint = run.checkpoint(stage)
+    return Job(module=module, objective=objective, pace=pace, checkpoint=checkpoint, recipe=_told(run.recipe, stage))
+
+
+def _told(recipe: Recipe, stage: str) -> str:
+    """All numbers of a recipe that the outcome of a stage depends on, in words."""
+    common = (recipe.seed, recipe.native_side, recipe.texts)
+    vae = (recipe.vae_sets, recipe.vae, recipe.vae_crops)
+    details = (recipe.refine, recipe.polish, recipe.detail_crops)
+    own: dict[str, object] = {
+        "text": (recipe.text, recipe.text_batch),
+        "vae": vae,
+        "refine": (vae, details),
+        "polish": (vae, details),
+        "unet-flat": (recipe.duos, recipe.flat),
+        "unet-ink": (recipe.duos, recipe.flat, recipe.ink),
+        "inpaint": (recipe.duos, recipe.flat, recipe.inpaint),
+        "embedding": (recipe.duos, recipe.flat, recipe.word),
+        "judge": (recipe.judge, recipe.judge_batch),
+        **{f"lora-{name}": (recipe.duos, recipe.flat, plan) for name, plan in recipe.loras.items()},
+    }
+    return repr((common, own[stage]))
 
 
 def _crops(run: Run, crops: Crops, seed: int) -> CropStream:

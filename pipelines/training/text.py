@@ -113,15 +113,3 @@ def _cross_entropy(logits: dict[Aspect, Tensor], classes: dict[Aspect, Tensor]) 
         for a in CLASSES
     ]
     return torch.stack(losses).sum()
-
-
-@torch.no_grad()
-def accuracy(objective: TextObjective, task: TextTask, step: int) -> dict[Aspect, float]:
-    """Share of the told aspects of batch `step` that the last layer gets right, 0-1."""
-    ids, classes = objective.examples(step)
-    last, _ = task(ids)
-    right = {}
-    for aspect in CLASSES:
-        told = classes[aspect] != UNSAID
-        right[aspect] = float((last[aspect].argmax(-1) == classes[aspect])[told].float().mean())
-    return right

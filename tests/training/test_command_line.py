@@ -24,7 +24,13 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 @pytest.mark.parametrize(
     ("words", "problem", "fix"),
     [
-        (["world", "--size", "100x128"], "100 px", "multiple of 8"),
+        (["world", "--size", "100x128"], "'100x128' cannot be painted", "multiples of 8 from 64"),
+        (["world", "--size", "4096x64"], "'4096x64' cannot be painted", "multiples of 8 from 64"),
+        (["world", "-o", "missing/sheet.png"], "no folder 'missing'", "make it first"),
+        (["world", "-o", "sheet.txt"], "'sheet.txt' is no name for a picture", "end it with .png"),
+        (["text", "--device", "banana"], "no device 'banana'", "use cpu, cuda"),
+        (["text", "--device", "cuda:99"], "no device 'cuda:99' here", "use --device cpu"),
+        (["evaluate", "--judge", "nowhere"], "no judge at nowhere", "`export judge`"),
         (["world", "--size", "large"], "'large' is no size", "write WIDTHxHEIGHT"),
         (["export", "flat", "--run", "nowhere"], "no training state at nowhere", "run the training stage before"),
         (["curves", "--run", "nowhere"], "no training state in nowhere", "run a training stage first"),
@@ -86,6 +92,7 @@ def test_help_names_every_stage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         "judge",
         "all",
     )
-    results = ("export", "evaluate", "grid", "curves")
-    answer = capsys.readouterr().out
-    assert all(word in answer for word in (*stages, *results))
+    results = ("export", "evaluate", "grid", "effects", "curves")
+    lines = capsys.readouterr().out.splitlines()
+    listed = {word for line in lines for word in line.replace("│", " ").split()[:1]}
+    assert {*stages, *results} <= listed

@@ -1,6 +1,7 @@
 """The objective: the papers' identities, diffusers' numbers, and a loss that falls."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -52,6 +53,34 @@ def test_noisy_steps_count_fully_and_clean_ones_less() -> None:
     assert weights[-1] == 1
     assert weights[0] < 0.02
     assert (weights.diff() >= 0).all()
+
+
+@pytest.mark.parametrize(("snr", "weight"), [(0.01, 1.0), (1.0, 1.0), (4.0, 1.0), (9.0, 0.5), (49.0, 0.1)])
+def test_the_weight_of_a_step_follows_from_its_signal_to_noise(snr: float, weight: float) -> None:
+    assert step_weights(torch.tensor([snr / (snr + 1)])).item() == pytest.approx(weight, rel=1e-3)
+
+
+class Oracle(torch.nn.Module):
+    """A UNet that knows the clean latents, and answers with the true velocity of whatever it is shown."""
+
+    def __init__(self, clean: torch.Tensor) -> None:
+        super().__init__()
+        self.clean, self.device = clean, torch.device("cpu")
+
+    def forward(self, shown: torch.Tensor, times: torch.Tensor, _: torch.Tensor) -> SimpleNamespace:
+        a = cumulative_alphas()[times].view(-1, 1, 1, 1)
+        noise = (shown - a.sqrt() * self.clean) / (1 - a).sqrt()
+        return SimpleNamespace(sample=a.sqrt() * noise - (1 - a).sqrt() * self.clean)
+
+
+def test_a_network_that_answers_the_true_velocity_has_nothing_left_to_learn() -> None:
+    tokenizer = train_tokenizer(world_texts(1, 200))
+    examples = toy_examples()
+    oracle = Oracle(examples(3).latents)
+    objective = UnetObjective(oracle, new_text_encoder(len(tokenizer)), tokenizer, examples, seed=1)
+    assert objective(3).item() < 1e-6
+    oracle.clean = oracle.clean + 0.1
+    assert objective(3).item() > 1e-3
 
 
 def test_the_subject_counts_more_than_what_is_around_it() -> None:

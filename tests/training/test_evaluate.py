@@ -2,6 +2,9 @@
 
 import json
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from pipelines.training import evaluate, stages
 from pipelines.training.__main__ import main
 from pipelines.training.checkers.judge import FEATURES
 from pipelines.training.evaluate import Manner, Sitting
-from pipelines.training.exam import Topic, questions
+from pipelines.training.exam import Question, Score, Topic, questions
 from pipelines.training.model import open_model
 from pipelines.training.stages import Product, Run
 from pipelines.training.world.sampling import is_held_out
@@ -55,9 +58,20 @@ def test_an_untrained_model_fails_the_examination(untrained: Sitting) -> None:
     assert untrained.score.colour < 0.3
 
 
-def test_a_sitting_keeps_features_and_the_time_of_a_picture(untrained: Sitting) -> None:
+def test_a_sitting_keeps_what_its_pictures_are_compared_by(untrained: Sitting) -> None:
     assert untrained.features.shape == (9, FEATURES)
-    assert 0 < untrained.seconds < 60
+
+
+def test_a_pictures_time_is_that_of_one_made_alone_and_not_of_the_first() -> None:
+    asked_for: list[int] = []
+
+    def artist(asked: Sequence[Question]) -> list[Image.Image]:
+        asked_for.append(len(asked))
+        time.sleep(0.5 if len(asked_for) == 1 else 0.02)
+        return [Image.new("RGB", (8, 8)) for _ in asked]
+
+    assert 0.02 <= evaluate.seconds_alone(artist, questions(Topic.SEEN, 8, seed=0)) < 0.4
+    assert asked_for == [1] * (1 + evaluate.TIMED)
 
 
 def test_the_same_question_gets_the_same_picture_alone_and_among_others(pipeline: StableDiffusionPipeline) -> None:
@@ -106,7 +120,8 @@ def test_a_sheet_has_room_for_its_pictures_and_their_labels() -> None:
 def test_the_command_prints_a_table_and_all_figures_as_json(
     toy_run: Run, toy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("--run", toy_run.folder, "--model", toy, "--style", "ink", "--size", "64x64", "--count", 2, "--steps", 2)
+    judge = stages.export(toy_run, Product.JUDGE, toy.parent)
+    words = ("--judge", judge, "--model", toy, "--style", "ink", "--size", "64x64", "--count", 2, "--steps", 2)
     monkeypatch.setattr(sys, "argv", ["training", "evaluate", *map(str, words)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -114,7 +129,7 @@ def test_the_command_prints_a_table_and_all_figures_as_json(
     said = capfd.readouterr()
     found = json.loads(said.out)
     assert found["scores"]["combinations, drawings"]["pictures"] == 2
-    assert set(found["scores"]["duos, model"]) == {"pictures", "sky", "ground", "colour", "kind", "subjects", "whole"}
+    assert set(found["scores"]["duos, model"]) == {field.name for field in fields(Score)}
     assert found["fid_pictures"] == 8
     artists = ("drawings", "through the VAE", "model")
     assert set(found["fid"]) == {f"{artist} to {style} drawings" for artist in artists for style in Style}

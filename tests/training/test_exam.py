@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.training.exam import Mark, Question, Topic, expected_boxes, mark, questions, score
+from pipelines.training.exam import Mark, Question, Topic, beside, expected_boxes, mark, questions, score
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import HELD_OUT_PAIRS, is_held_out
 from pipelines.training.world.scene import Colour, Ground, Kind, Place, Relation, Scene, Size, Sky, Style, Subject
 from tests.training.taught import taught_judge
 
-RIGHT = Mark(sky=True, ground=True, colours=(True, True), kinds=(True, True))
+RIGHT = Mark(sky=True, ground=True, colours=(True, True), kinds=(True, True), alone=True)
 DUO = Scene(
     (Subject(Kind.HOUSE, Colour.RED), Subject(Kind.FLOWER, Colour.YELLOW)),
     Sky.DAY,
@@ -23,6 +23,17 @@ DUO = Scene(
 
 def marked(scene: Scene, picture: Image.Image, style: Style = Style.FLAT) -> Mark:
     return mark(Question(scene, seed=0), picture, taught_judge(), style)
+
+
+def test_a_place_beside_a_subject_touches_none() -> None:
+    middle, both = beside([(0.4, 0.3, 0.6, 0.8)]), beside([(0.05, 0.3, 0.4, 0.8), (0.6, 0.3, 0.95, 0.8)])
+    assert [round((left + right) / 2, 2) for left, _, right, _ in middle] == [0.18, 0.82]
+    assert both == ()
+
+
+def test_another_subject_beside_the_one_asked_for_is_a_fault() -> None:
+    assert RIGHT.whole
+    assert not replace(RIGHT, alone=False).whole
 
 
 @pytest.mark.parametrize("topic", set(Topic) - {Topic.SEEN})

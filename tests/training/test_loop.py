@@ -1,14 +1,16 @@
 """The loop: it learns, can be cut anywhere, and hands over the average."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pipelines.core.error import EaselError
-from pipelines.training.loop import Job, Objective, Pace, averaged, train
+from pipelines.training.loop import Job, Objective, Pace, averaged, steps_done, train
 
 
 class Line(nn.Module):
@@ -84,12 +86,44 @@ def test_what_is_no_weight_is_handed_over_as_it_is(tmp_path: Path) -> None:
     assert averaged(Line(), work.checkpoint).get_buffer("seen") == 40
 
 
-def test_a_cut_while_saving_leaves_the_state_before(tmp_path: Path) -> None:
+def test_a_cut_while_saving_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(job(tmp_path)[1], until=5)
+
+    def half(values: object, file: BinaryIO) -> None:
+        file.write(b"half a file")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        run(job(tmp_path)[1], until=6)
+    monkeypatch.undo()
+    assert [file.name for file in tmp_path.iterdir()] == ["line.pt"]
+    assert run(job(tmp_path)[1])[0] == 6
+
+
+def test_a_state_of_another_recipe_is_not_taken_up(tmp_path: Path) -> None:
+    _, work = job(tmp_path)
+    run(replace(work, recipe="rate 0.1"), until=5)
+    assert run(replace(job(tmp_path)[1], recipe="rate 0.1"), until=6) == [6]
+    with pytest.raises(EaselError, match=r"line.pt was begun by another recipe; take the numbers"):
+        run(replace(job(tmp_path)[1], recipe="rate 0.2"))
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_not_the_state(tmp_path: Path) -> None:
     _, work = job(tmp_path)
     run(work, until=5)
-    work.checkpoint.with_suffix(".part").write_bytes(b"half a file")
     _, again = job(tmp_path)
-    assert run(again)[0] == 6
+    again = replace(again, objective=lambda step: torch.tensor(torch.nan, requires_grad=True))
+    with pytest.raises(EaselError, match="The loss of step 5 is nan"):
+        run(again)
+    assert torch.isfinite(averaged(Line(), work.checkpoint).get_parameter("slope")).all()
+    assert steps_done(work.checkpoint) == 5
+
+
+def test_a_damaged_state_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "line.pt").write_bytes(b"PK\x03\x04 half")
+    with pytest.raises(EaselError, match=r"line.pt is damaged; delete it to begin the stage anew"):
+        run(job(tmp_path)[1])
 
 
 def test_a_run_longer_than_its_recipe_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import random
 
 import numpy as np
 
-from pipelines.training.masks import random_mask, subject_mask
+from pipelines.training.masks import mask_of, random_mask, subject_mask
+from pipelines.training.pictures import PictureSet
 
 BOXES = np.array([[0.2, 0.4, 0.5, 0.8], [0.0, 0.0, 0.0, 0.0]], np.float32)
 
@@ -37,3 +38,14 @@ def test_a_mask_around_a_subject_reaches_a_little_beyond_its_box() -> None:
 
 def test_a_mask_stays_within_the_picture() -> None:
     assert subject_mask((0.0, 0.0, 1.0, 1.0), (64, 64)).all()
+
+
+def test_how_a_picture_is_masked_does_not_follow_from_what_it_shows() -> None:
+    wanted = PictureSet(seed=7, count=1500, duos=0.5)
+    whole: dict[int, list[bool]] = {1: [], 2: []}
+    for i in range(wanted.count):
+        mask = mask_of(wanted.seed_of(i), BOXES, (32, 32))
+        whole[len(wanted.scene(i).subjects)].append(bool(mask.all()))
+    assert min(map(len, whole.values())) > 500
+    assert abs(np.mean(whole[1]) - np.mean(whole[2])) < 0.05
+    assert 0.05 < np.mean(whole[2]) < 0.2

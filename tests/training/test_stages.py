@@ -1,6 +1,7 @@
 """A whole run in miniature: every stage, cut and resumed, exported and examined."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from safetensors import safe_open
 
 from pipelines.core.error import EaselError
 from pipelines.training import networks, stages
+from pipelines.training.checkers.judge import open_judge
 from pipelines.training.embedding import learn_word
+from pipelines.training.masks import mask_of
 from pipelines.training.model import open_inpaint_model, open_model
 from pipelines.training.pictures import PictureSet, as_tensor
 from pipelines.training.recipe import TOY, LoraName
@@ -165,6 +168,46 @@ def test_a_finished_vaes_latents_are_in_sds_units(toy_run: Run) -> None:
     latents = toy_run.latents(toy_run.recipe.vae_sets[0]).latents.float()
     assert latents.mean((0, 2, 3)).abs().max() < 0.15
     assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.15
+
+
+def test_what_an_inpainting_unet_is_told_is_what_the_stock_pipeline_tells_it(toy_run: Run) -> None:
+    wanted = PictureSet(seed=9, count=3, width=64, height=96)
+    kept = toy_run.latents(wanted, masked=True)
+    assert kept.known is not None
+    pipeline = open_inpaint_model(stages.export(toy_run, Product.INPAINT, toy_run.folder / "models"))
+    pipeline.vae = toy_run.vae("refine")
+    for i in range(wanted.count):
+        pixels, boxes = wanted.picture(i)
+        mask = torch.from_numpy(mask_of(wanted.seed_of(i), boxes, (64, 96)).astype(np.float32))[None, None]
+        hidden = as_tensor(pixels[None]) * (mask < 0.5)
+        with torch.no_grad():
+            small, seen = pipeline.prepare_mask_latents(
+                mask, hidden, 1, 96, 64, torch.float32, torch.device("cpu"), torch.Generator().manual_seed(0), False
+            )
+        assert torch.equal(kept.known[i, :1].float(), small[0])
+        assert (kept.known[i, 1:].float() - seen[0]).abs().mean() < 0.2 * seen.std()
+
+
+def test_what_is_not_trained_to_its_end_is_not_built_on_nor_written_out(tmp_path: Path) -> None:
+    run = Run(TOY, tmp_path)
+    list(stages.make_tokenizer(run))
+    list(stages.train_text(run, until=2))
+    with pytest.raises(EaselError, match=r"The stage text has done 2 of 4 steps; run it to its end first"):
+        run.text_encoder()
+    assert replace(run, unfinished=True).text_encoder() is not None
+
+
+def test_a_judge_is_shipped_as_it_was_trained(toy_run: Run, tmp_path: Path) -> None:
+    opened = open_judge(stages.export(toy_run, Product.JUDGE, tmp_path))
+    views = torch.rand(3, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(opened(views), toy_run.judge()(views), atol=2e-2)
+
+
+def test_latents_of_another_recipe_are_not_taken_for_these(toy_run: Run) -> None:
+    few, many = (replace(PictureSet(seed=9, count=4, width=64, height=64), duos=duos) for duos in (0.0, 1.0))
+    assert not toy_run.latents(few).boxes[:, 1].any()
+    assert toy_run.latents(many).boxes[:, 1].any(1).all()
 
 
 def test_a_stage_without_the_one_before_says_what_to_run(tmp_path: Path) -> None:

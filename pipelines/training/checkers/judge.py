@@ -7,13 +7,17 @@ One trunk serves both: `frechet` compares whole pictures by what it makes of the
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from pipelines.core.error import EaselError
 from pipelines.training.pictures import as_tensor
+from pipelines.training.whole import write_whole
 from pipelines.training.world.canvas import Box
 from pipelines.training.world.scene import Colour, Ground, Kind, Sky, Style
 
@@ -51,6 +55,27 @@ class Judge(nn.Module):
     def forward(self, views: Tensor) -> Tensor:
         logits: Tensor = self.answers(self.trunk(views))
         return logits
+
+
+JUDGE_FILE = "judge.weights"
+"""A safetensors file by another name: a models folder shall not list it among what paints."""
+
+
+def save_judge(file: Path, judge: Judge) -> None:
+    """Write a judge in fp16, so that an examination needs no run."""
+    tensors = {name: t.half() if t.is_floating_point() else t for name, t in judge.state_dict().items()}
+    write_whole(file, lambda opened: opened.write(save(tensors)))
+
+
+def open_judge(file: Path) -> Judge:
+    """The judge in `file`. Raises EaselError when there is none."""
+    if not file.is_file():
+        raise EaselError(
+            f"There is no judge at {file}", fix="run the stages `judge` and `export judge`, or name its --judge"
+        )
+    judge = Judge()
+    judge.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in load_file(file).items()})
+    return judge.eval()
 
 
 def by_question(answers: Tensor) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from pipelines.training.checkers.damage import RUINS, recoloured, worn
 from pipelines.training.checkers.judge import QUESTIONS, Answer, Judge, by_question, kinds_in, overview, view
 from pipelines.training.pictures import as_tensor
-from pipelines.training.world.canvas import Box
+from pipelines.training.world.canvas import Box, shared
 from pipelines.training.world.draw import Drawing, draw
 from pipelines.training.world.sampling import random_scene
 from pipelines.training.world.scene import Style
@@ -48,7 +48,8 @@ class JudgeObjective:
     def __call__(self, step: int) -> Tensor:
         rng = random.Random(self.seed * 1_000_003 + step)
         lessons = [lesson for _ in range(self.drawings) for lesson in lessons_of_one(rng)]
-        logits = self.judge(as_tensor(np.stack([lesson.view for lesson in lessons]))).float()
+        on = next(self.judge.parameters()).device
+        logits = self.judge(as_tensor(np.stack([lesson.view for lesson in lessons])).to(on)).float().cpu()
         likely = torch.cat([some.log_softmax(-1) for some in by_question(logits).values()], dim=-1)
         right = torch.from_numpy(np.stack([lesson.right for lesson in lessons]))
         return -(right * likely).sum(-1).mean()
@@ -104,16 +105,10 @@ def _empty_place(drawing: Drawing, rng: random.Random) -> Box:
     for _ in range(50):
         left, top = rng.uniform(-0.1, 1.1 - side), rng.uniform(0, 1 - side)
         place = (left, top, left + side, top + side)
-        if all(_shared(place, box) < 0.1 for box in drawing.boxes):
+        if all(shared(place, box) < 0.1 for box in drawing.boxes):
             return place
     left = rng.choice((0.0, 0.75))
     return left, 0.0, left + 0.25, 0.25
-
-
-def _shared(a: Box, b: Box) -> float:
-    """The share of `a`, 0-1, that is in `b`."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return max(width, 0.0) * max(height, 0.0) / ((a[2] - a[0]) * (a[3] - a[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,12 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
+def shared(a: Box, b: Box) -> float:
+    """The share of `a`, 0-1, that is in `b`."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(width, 0.0) * max(height, 0.0) / ((a[2] - a[0]) * (a[3] - a[1]))
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """A hand-drawn contour: `width` and `wobble` in units."""
