@@ -217,15 +217,17 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     """REST routes, the page's socket, and the page mounted over them."""
     import gradio as gr
 
+    from pipelines.jobs.tidying import Tidier
     from pipelines.storage.presets import PresetStore
-    from ui.rest import server
+    from ui.rest import models, server
     from ui.web import live, studio
     from ui.web.services import WebServices
     from ui.web.words import read_words
 
     words, library = read_words(), services.models
+    kept = models.Models(library, services.shelf, services.images, Tidier(library, services.shelf))
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
-    application = server.build(server.RestServices(services.queue, services.images, library), doors)
+    application = server.build(server.RestServices(services.queue, services.images, kept), doors)
     application.include_router(live.routes(services.queue, words))
     page = studio.build(WebServices(services.queue, library, PresetStore(places.data.presets)), words)
     page.has_launched = True  # else a mounted Gradio skips its check of file inputs

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pipelines.models.loading import LoadedModel
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+HOME = tempfile.TemporaryDirectory(prefix="easel-tests-")
+os.environ["XDG_DATA_HOME"] = HOME.name  # the trash of whoever runs the tests stays as it is
 
 LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "", None}
 

@@ -177,11 +177,11 @@ def _completed(info: ModelInfo, whole: Iterable[ModelInfo]) -> ModelInfo:
 def read_model(path: Path, name: str) -> ModelInfo:
     """What the file or folder at `path` says about itself; one that cannot be used says why in `problem`."""
     info = ModelInfo(
-        name=as_text(name), kind=Kind.UNKNOWN, family=None, path=as_text(str(path.resolve())), size=0, dtype="",
+        name=as_text(name), kind=Kind.UNKNOWN, family=None, path=as_text(str(path.absolute())), size=0, dtype="",
         native_size=0, prediction=None, starter=path.resolve().is_relative_to(STARTER_MODELS),
     )  # fmt: skip
     try:
-        if str(path.resolve()) != info.path:
+        if str(path.absolute()) != info.path:
             raise ModelUnusable(
                 f"The model {info.name!r} lies at a path that is not text", fix="rename the folder", field="model"
             )

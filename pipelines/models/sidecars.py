@@ -32,6 +32,11 @@ def preview_of(model: Path) -> Path | None:
     return next((file for suffix in PICTURES if (file := _beside(model, suffix)).is_file()), None)
 
 
+def belongings_of(model: Path) -> Iterator[Path]:
+    """The pictures and texts beside the model at `model`."""
+    return (file for suffix in (*PICTURES, *TEXTS) if (file := _beside(model, suffix)).is_file())
+
+
 def sidecar_of(model: Path) -> Sidecar:
     """What the texts beside the model at `model` say; nothing where there are none, or they cannot be read."""
     said = [_read(file) for suffix in TEXTS if (file := _beside(model, suffix)).is_file()]

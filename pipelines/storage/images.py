@@ -6,14 +6,15 @@ always be made again from the pictures alone.
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from pipelines.core.error import EaselError, StorageProblem, UnknownName
@@ -49,6 +50,15 @@ class ImageRow(BaseModel):
     infotext: str
     missing: bool = False
     """The file is not there any more; somebody moved or deleted it by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """The pictures that a model has painted."""
+
+    pictures: int
+    latest: int
+    """The id of the newest."""
 
 
 class ImageStore:
@@ -108,6 +118,14 @@ class ImageStore:
             rows = db.execute(query if before is None else query.where(PICTURE.c.id < before)).all()
         return [self._row(row) for row in rows]
 
+    def by_model(self) -> Mapping[str, ModelUse]:
+        """What each model has painted, by its name in the requests."""
+        model = func.json_extract(PICTURE.c.request, "$.model")
+        painted = select(model, func.count(), func.max(PICTURE.c.id)).where(PICTURE.c.request.is_not(None))
+        with self._database.transaction() as db:
+            rows = db.execute(painted.group_by(model)).all()
+        return {name: ModelUse(count, latest) for name, count, latest in rows}
+
     def of_job(self, job: str) -> list[ImageRow]:
         """The pictures a job has made so far, in its order."""
         query = select(PICTURE).where(PICTURE.c.job == job).order_by(PICTURE.c.number, PICTURE.c.id)
@@ -137,7 +155,7 @@ class ImageStore:
             kept = db.execute(query).scalar_one_or_none()
         if kept is not None:
             return bytes(kept)
-        made = _thumbnail(self.path_of(image))
+        made = thumbnail_of(self.path_of(image))
         try:
             with self._database.transaction() as db:
                 db.execute(insert(THUMBNAIL).on_conflict_do_nothing(), {"picture": image, "webp": made})
@@ -173,7 +191,8 @@ def _values(file: str, facts: PictureFacts) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _thumbnail(path: Path) -> bytes:
+def thumbnail_of(path: Path) -> bytes:
+    """The picture at `path` in at most 256 x 256 pixels, as WebP. Raises StorageProblem."""
     with open_picture(path) as image:
         image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         small = image.convert("RGB")

@@ -77,6 +77,14 @@ MODEL_NOTE = Table(
 )
 
 
+SETTING = Table(
+    "setting",
+    TABLES,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),  # JSON
+)
+
+
 def m001_pictures_and_jobs(db: Connection) -> None:
     db.exec_driver_sql("""
         CREATE TABLE picture (
@@ -108,6 +116,7 @@ def m002_models(db: Connection) -> None:
             path VARCHAR NOT NULL PRIMARY KEY, favourite BOOLEAN NOT NULL, hidden BOOLEAN NOT NULL,
             tags VARCHAR NOT NULL, notes VARCHAR NOT NULL
         )""")
+    db.exec_driver_sql("CREATE TABLE setting (name VARCHAR NOT NULL PRIMARY KEY, value VARCHAR NOT NULL)")
 
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m001_pictures_and_jobs, m002_models)

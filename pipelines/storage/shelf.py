@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from pipelines.core.model import ModelInfo, Seen
 from pipelines.storage.database import Database
-from pipelines.storage.schema import MODEL, MODEL_HASH, MODEL_NOTE
+from pipelines.storage.schema import MODEL, MODEL_HASH, MODEL_NOTE, SETTING
 
+DEFAULT_MODEL = "model"
+"""A setting's name."""
 AT_ONCE = 500
 """Rows of one statement; SQLite takes a bounded number of values."""
 
@@ -85,6 +87,26 @@ class Shelf:
         values = {"path": path, "stamp": stamp, "sha256": hashes.sha256, "weights": hashes.weights}
         with self.database.transaction() as db:
             db.execute(insert(MODEL_HASH).values(values).on_conflict_do_update(index_elements=["path"], set_=values))
+
+    @property
+    def default(self) -> str | None:
+        """The name of the model that a new page begins with; None: nobody has chosen one."""
+        with self.database.transaction() as db:
+            value = db.execute(select(SETTING.c.value).where(SETTING.c.name == DEFAULT_MODEL)).scalar_one_or_none()
+        return str(json.loads(value)) if value is not None else None
+
+    def choose_default(self, name: str) -> None:
+        """New pages begin with this model."""
+        values = {"name": DEFAULT_MODEL, "value": json.dumps(name)}
+        with self.database.transaction() as db:
+            db.execute(insert(SETTING).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def move(self, path: str, to: str) -> None:
+        """A model was given another path: what a person noted goes along."""
+        with self.database.transaction() as db:
+            for table in (MODEL_NOTE, MODEL_HASH):
+                db.execute(delete(table).where(table.c.path == to))
+                db.execute(update(table).where(table.c.path == path).values(path=to))
 
     def note(self, path: str) -> Note:
         """What a person added to the model at `path`."""

@@ -104,7 +104,7 @@ def pick(name_or_path: str, folders: Folders) -> Pick:
         return Pick(library.find(name_or_path), library, places)
     places = (*places, path.absolute())
     library = ModelLibrary(places)
-    here = (info for info in library.list() if Path(info.path) == path.resolve())
+    here = (info for info in library.list() if Path(info.path).samefile(path))
     return Pick(next(here, None) or library.find(name_or_path), library, places)
 
 

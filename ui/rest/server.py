@@ -19,7 +19,6 @@ from pipelines.core.error import (
     WorkerLost,
 )
 from pipelines.jobs.queue import JobQueue, QueueFull
-from pipelines.models.scan import ModelLibrary
 from pipelines.storage.images import ImageStore
 from ui.rest import images, jobs, models
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
@@ -41,7 +40,7 @@ class RestServices:
 
     queue: JobQueue
     images: ImageStore
-    models: ModelLibrary
+    models: models.Models
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""Models over HTTP: the list, notes, pictures beside files, renaming, the trash, and jobs about models."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from tests.conftest import HOME
+from tests.jobs.studio import Studio
+from tests.models.synthetic import write_hollow
+
+LORA = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+TENSORS = {f"{LORA}.lora_down.weight": (4, 768), f"{LORA}.lora_up.weight": (64, 4)}
+
+
+@pytest.fixture
+def glow(inside: Studio) -> Path:
+    """A LoRA in the models folder, with what other programs leave beside one."""
+    file = write_hollow(inside.folder.models / "glow.safetensors", TENSORS, {"modelspec.trigger_phrase": "golden glow"})
+    Image.new("RGB", (600, 300), "gold").save(file.with_suffix(".preview.png"))
+    file.with_suffix(".civitai.info").write_text(
+        json.dumps({"description": "Warm light", "trainedWords": ["glowing", "glowing", 3]}), encoding="utf-8"
+    )
+    inside.models.rescan()
+    return file
+
+
+def named(client: TestClient, name: str) -> dict[str, object]:
+    (row,) = [row for row in client.get("/api/models").json() if row["name"] == name]
+    return dict(row)
+
+
+def test_the_list_says_what_a_card_shows_and_never_where_a_file_lies(client: TestClient, glow: Path) -> None:
+    row = named(client, "glow")
+    assert (row["kind"], row["family"], row["detail"]) == ("lora", "SD 1.x", "LoRA, rank 4")
+    assert (row["pictures"], row["favourite"], row["problem"]) == (0, False, None)
+    answer = client.get("/api/models").text + client.get("/api/models/detail?name=glow").text
+    assert str(glow.parent) not in answer
+
+
+def test_the_picture_beside_a_file_is_shown_small(client: TestClient, glow: Path) -> None:
+    answer = client.get(str(named(client, "glow")["picture"]))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+    assert client.get("/api/models/preview?name=flat").status_code == 404
+    glow.with_suffix(".preview.png").write_bytes(b"<svg onload=alert(1)>")
+    assert client.get("/api/models/preview?name=glow").status_code == 507
+
+
+def test_what_other_programs_wrote_is_told(client: TestClient, glow: Path) -> None:
+    detail = client.get("/api/models/detail?name=glow").json()
+    assert (detail["description"], detail["triggers"]) == ("Warm light", ["glowing"])
+    assert (detail["file"], detail["form"], detail["hashes"]) == ("glow.safetensors", "safetensors", None)
+    glow.with_suffix(".civitai.info").write_text("{" * 100_000)
+    assert client.get("/api/models/detail?name=glow").json()["triggers"] == ["golden glow"]
+
+
+def test_notes_are_kept_one_by_one(client: TestClient, glow: Path) -> None:
+    client.put("/api/models/note", json={"name": "glow", "favourite": True, "tags": [" light ", "light", ""]})
+    answer = client.put("/api/models/note", json={"name": "glow", "notes": "at 0.6"}).json()
+    assert (answer["favourite"], answer["tags"], answer["notes"]) == (True, ["light"], "at 0.6")
+    assert client.put("/api/models/note", json={"name": "gone", "notes": ""}).status_code == 404
+    assert client.put("/api/models/note", json={"name": "glow", "path": "/etc"}).status_code == 422
+
+
+def test_a_model_gets_another_name_with_all_that_belongs_to_it(client: TestClient, glow: Path) -> None:
+    client.put("/api/models/note", json={"name": "glow", "notes": "mine"})
+    assert client.post("/api/models/rename", json={"name": "glow", "to": "ember"}).json()["name"] == "ember"
+    assert sorted(f.name for f in glow.parent.iterdir()) == [
+        "ember.civitai.info", "ember.preview.png", "ember.safetensors",
+    ]  # fmt: skip
+    assert client.get("/api/models/detail?name=ember").json()["notes"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("to", "status"), [("../x", 422), ("a/b", 422), ("con", 422), ("", 422), ("other", 409), ("x" * 500, 422)]
+)
+def test_a_name_that_cannot_be_changes_nothing(to: str, status: int, client: TestClient, glow: Path) -> None:
+    shutil.copy(glow, glow.with_name("other.safetensors"))
+    before = sorted(glow.parent.iterdir())
+    client.post("/api/models/scan")
+    assert client.post("/api/models/rename", json={"name": "glow", "to": to}).status_code == status
+    assert sorted(glow.parent.iterdir()) == before
+
+
+def test_the_trash_takes_a_model_and_what_belongs_to_it(client: TestClient, glow: Path) -> None:
+    rows = client.post("/api/models/trash", json={"name": "glow"}).json()
+    assert "glow" not in {row["name"] for row in rows}
+    assert not list(glow.parent.iterdir())
+    trash = {file.name for file in Path(HOME.name).rglob("Trash/files/*")}
+    assert {"glow.safetensors", "glow.preview.png", "glow.civitai.info"} <= trash
+
+
+def test_what_comes_with_easel_is_neither_renamed_nor_thrown_away(client: TestClient) -> None:
+    for path, order in (("rename", {"name": "flat", "to": "mine"}), ("trash", {"name": "flat"})):
+        answer = client.post(f"/api/models/{path}", json=order)
+        assert (answer.status_code, answer.json()["error"]["fix"]) == (422, "change a copy")
+    assert "flat" in {row["name"] for row in client.get("/api/models").json()}
+
+
+def test_the_default_is_a_model_that_paints(client: TestClient, glow: Path) -> None:
+    assert client.put("/api/models/default", json={"name": "glow"}).status_code == 422
+    rows = client.put("/api/models/default", json={"name": "flat"}).json()
+    assert [row["name"] for row in rows if row["default"]] == ["flat"]
+
+
+def test_a_model_that_has_painted_shows_its_latest_picture(client: TestClient, inside: Studio) -> None:
+    job = client.post("/api/jobs", json={"prompt": "a hill", "count": 2}).json()
+    inside.ended(inside.queue.job(job["id"]))
+    row = named(client, "flat")
+    assert row["pictures"] == 2
+    assert client.get(str(row["picture"])).status_code == 200
+
+
+def test_a_kind_of_job_that_there_is_not_is_refused(client: TestClient) -> None:
+    answer = client.post("/api/jobs", json={"kind": "explode", "model": "flat"})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "kind")
