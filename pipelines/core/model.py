@@ -111,6 +111,8 @@ class ModelInfo(BaseModel):
     """Ships with Easel."""
     problem: Problem | None = None
     """Why it cannot be used, if so."""
+    damaged: bool = False
+    """The problem lies in the file, and not in what Easel can do."""
 
 
 @dataclass(frozen=True, slots=True)

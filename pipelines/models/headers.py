@@ -86,14 +86,14 @@ def read_header(path: Path) -> Header:
         prefix = file.read(8)
         length = int.from_bytes(prefix, "little")
         if size < 8:
-            raise CutShort(f"is cut short: it has {size} bytes")
+            raise CutShort(f"ends early: it has {size} bytes")
         if not 2 <= length <= LONGEST_HEADER:
             raise DamagedFile("is no safetensors file")
         text = file.read(min(length, 1))
         if text != b"{":
             raise DamagedFile("is no safetensors file")
         if length > size - 8:
-            raise CutShort(f"is cut short: its header has {length:,} bytes, {size - 8:,} of them are there")
+            raise CutShort(f"ends early, within its header: {_of(size, 8 + length)}")
         text += file.read(length - 1)
     return parse_header(text, size)
 
@@ -115,7 +115,7 @@ def parse_header(text: bytes, size: int) -> Header:
             raise DamagedFile(f"has a damaged header: the bytes of {name} do not follow those before")
         end = entry.end
     if end > size:
-        raise CutShort(f"is cut short: {size:,} of {end:,} bytes are there")
+        raise CutShort(f"ends early: {_of(size, end)}")
     if end < size:
         raise DamagedFile(f"has {size - end:,} bytes that belong to no tensor")
     return Header(tensors, metadata, size)
@@ -164,6 +164,13 @@ def _entry(name: str, entry: Any, begin: int) -> TensorEntry:
 def _leaves(name: str) -> bool:
     """Whether `name` would be a path out of a folder, should anybody take it for one."""
     return ".." in name.replace("\\", "/").split("/") or name.startswith(("/", "\\"))
+
+
+def _of(there: int, all_of_it: int) -> str:
+    """`1.21 of 2.13 GB`."""
+    unit, word = next((u, w) for u, w in ((10**9, "GB"), (10**6, "MB"), (1, "bytes")) if all_of_it >= u)
+    digits = 0 if unit == 1 else 2
+    return f"{there / unit:,.{digits}f} of {all_of_it / unit:,.{digits}f} {word}"
 
 
 def _shown(name: str) -> str:

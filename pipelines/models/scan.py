@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pipelines.core import model as core_model
 from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
 from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
 from pipelines.core.request import ConvertRequest, GenerateRequest, LoadRequest, Request, UnloadRequest, VerifyRequest
+from pipelines.models import folder, layouts, single
+from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, FolderReader, as_text, files_of, states_of
 from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
@@ -31,6 +34,11 @@ NAMELESS = ("diffusion_pytorch_model", "model", "pytorch_model", "diffusion_pyto
 """File names that say nothing: such a file is called after its folder."""
 SETTLED = 30
 """Seconds since its last change after which a file that ends early is no longer taken for one still being written."""
+
+
+READERS = (core_model, layouts, recognise_module, single, folder)
+READING = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in READERS)).hexdigest()[:12]
+"""Tells one way of reading from another: what an older Easel found is looked at again."""
 
 
 class Memory(Protocol):
@@ -130,7 +138,7 @@ class ModelLibrary:
 
 def _look(path: Path, known: Seen | None) -> Seen:
     """What is at `path`: as remembered while nothing there has changed."""
-    stamp = stamp_of(path)
+    stamp = f"{READING}{stamp_of(path)}"
     if known is not None and known.stamp == stamp:
         return known
     is_model = path.is_dir() or path.suffix.casefold() == ".safetensors" or _is_pickle(path)
@@ -187,7 +195,7 @@ def read_model(path: Path, name: str) -> ModelInfo:
             )
         facts = _folder_facts(path, name) if path.is_dir() else _file_facts(path, info.name)
     except EaselError as error:
-        facts = {"problem": error.as_problem, **({"kind": Kind.CHECKPOINT} if path.is_dir() else {})}
+        facts = {"problem": error.as_problem, "damaged": True, **({"kind": Kind.CHECKPOINT} if path.is_dir() else {})}
     return info.model_copy(update={"size": size_on_disk(path), **facts})
 
 
@@ -236,7 +244,7 @@ def _file_facts(path: Path, name: str) -> dict[str, object]:
         try:
             single.check()
         except ModelUnusable as error:
-            facts["problem"] = error.as_problem
+            facts |= {"problem": error.as_problem, "damaged": single.can_run}
     return facts
 
 

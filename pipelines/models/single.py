@@ -67,6 +67,12 @@ class SingleFile:
     def _numbers(self) -> Architecture | None:
         return architectures().get(self.found.family) if self.found.family else None
 
+    @property
+    def can_run(self) -> bool:
+        """Whether it is of a kind that Easel can paint with."""
+        known = (Prediction.EPSILON, Prediction.V)
+        return self._numbers is not None and self.found.task in RUNS and self.prediction in known
+
     def check(self) -> None:
         """Raises ModelUnusable when this cannot be built, whatever other files bring along."""
         if self._numbers is None:

@@ -66,7 +66,7 @@ def test_a_folder_of_another_program_is_listed_as_it_lies(program: str, easel: E
         "teal": ("embedding", "SD 1.x"),
         "x4": ("upscaler", None),
     }
-    assert "is cut short" in found["cut"]["problem"]["problem"]
+    assert "ends early" in found["cut"]["problem"]["problem"]
     assert found["old"]["problem"]["fix"] == "convert it to safetensors"
     assert not any(row["problem"] for name, row in found.items() if name not in ("cut", "old"))
     shown = json.loads(easel("models", "show", "Good", "--json", "--models", str(root)).stdout)
@@ -82,7 +82,7 @@ def test_verify_tells_sound_from_damaged(easel: Easel, tmp_path: Path) -> None:
     assert told["hashes"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     length = 8 + int.from_bytes(file.read_bytes()[:8], "little")
     assert told["hashes"]["weights"] == hashlib.sha256(file.read_bytes()[length:]).hexdigest()
-    assert_complains(easel("models", "verify", "cut", "--models", str(root)), "cut short", "download it again")
+    assert_complains(easel("models", "verify", "cut", "--models", str(root)), "ends early", "download it again")
     spoilt = load_file(root / "Stable-diffusion/sub folder/Good.safetensors")
     spoilt["model.diffusion_model.out.2.weight"][0, 0] = torch.nan
     save_file(spoilt, root / "nan.safetensors")

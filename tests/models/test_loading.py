@@ -82,7 +82,7 @@ def test_a_tokenizer_in_two_files_will_do(mine: Path, starter: LoadedModel) -> N
 def test_a_file_cut_after_the_scan_is_named(mine: Path) -> None:
     info = read_model(mine, "mine")
     cut(mine / "vae" / "diffusion_pytorch_model.safetensors")
-    with pytest.raises(ModelUnusable, match=r"vae/diffusion_pytorch_model.safetensors is cut short"):
+    with pytest.raises(ModelUnusable, match=r"vae/diffusion_pytorch_model.safetensors ends early"):
         load(info, CPU, Precision.AUTO)
 
 

@@ -180,9 +180,9 @@ def scheduled(**change: str) -> Callable[[Path], None]:
         (not_json("model_index.json"), r"model_index.json is not JSON; copy"),
         (
             lambda folder: cut(folder / "unet/diffusion_pytorch_model.safetensors"),
-            r"unet/diffusion_pytorch_model.safetensors is cut short: [\d,]+ of [\d,]+ bytes are there; copy",
+            r"unet/diffusion_pytorch_model.safetensors ends early: [\d.]+ of [\d.]+ MB; copy",
         ),
-        (lambda folder: cut(folder / "vae/diffusion_pytorch_model.safetensors", 0), r"is cut short: it has 0 bytes"),
+        (lambda folder: cut(folder / "vae/diffusion_pytorch_model.safetensors", 0), r"ends early: it has 0 bytes"),
         (named("unet", "EvilUNet"), r"names an unknown unet \(EvilUNet\); in model_index.json use UNet2DCondition"),
         (named("tokenizer", "EvilTokenizer"), r"names an unknown tokenizer"),
         (named("_class_name", "x"), r"is of a kind that cannot run yet"),

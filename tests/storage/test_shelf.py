@@ -79,7 +79,7 @@ def test_a_file_that_was_growing_is_looked_at_until_it_has_settled(shelf: Shelf,
     times = (file.stat().st_atime - 1000, file.stat().st_mtime - 1000)
     os.utime(file, times)
     library.rescan()
-    assert "is cut short" in str(library.list()[0].problem)
+    assert "ends early" in str(library.list()[0].problem)
     os.truncate(file, size)
     library.rescan()
     assert library.list()[0].problem is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.error import UnknownName
+from pipelines.core.model import Kind
 from pipelines.core.request import KINDS, GenerateRequest, Precision
 from ui.web import words as module
 from ui.web.tabs.generate import FOLDED
@@ -17,7 +18,9 @@ SOURCES = [*WEB.rglob("*.py"), *(WEB / "assets").glob("*.js")]
 BUILT = {
     *(f"precision.{precision}" for precision in Precision),
     *(f"more.{name}" for name in FOLDED),
-    *(f"work.{kind}" for kind in KINDS if kind != "generate"),
+    *(f"{begin}.{kind}" for begin in ("work", "worked") for kind in KINDS if kind != "generate"),
+    *(f"kind.{kind.replace(' ', '_')}" for kind in Kind),
+    *(f"models.{name}" for name in ("all", "checkpoint", "lora", "embedding", "vae", "upscaler", "problem", "hidden")),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),
 }
 """Keys made from a name; the code does not spell them out."""

@@ -11,7 +11,9 @@ PATHS = {
     "generate": "M12 3v4M12 17v4M3 12h4M17 12h4M6 6l2.5 2.5M15.5 15.5 18 18M18 6l-2.5 2.5M8.5 15.5 6 18",
     "info": "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01",
     "keep": "M6 4h12v16l-6-5-6 5z",
+    "models": "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
     "save": "M12 4v11M7 11l5 5 5-5M5 20h14",
+    "search": "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
     "sun": (
         "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.5 1.5"
         "M17.5 17.5 19 19M19 5l-1.5 1.5M6.5 17.5 5 19"
@@ -20,7 +22,7 @@ PATHS = {
     "warn": "M12 4 2.5 20h19zM12 10v4M12 17h.01",
 }
 
-TABS = ("generate",)
+TABS = ("generate", "models")
 """The tabs there are; each has an icon of its name on the rail."""
 
 

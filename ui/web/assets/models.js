@@ -1,0 +1,105 @@
+// The models there are, as the studio tells of them; what is done to one; and how its card looks.
+Easel.models = (() => {
+  const { make, icon, say, ask, signal } = Easel;
+  const changed = signal(); // the list
+  const worked = signal(); // (view): what is done to a model just now
+  const PAINTS = new Set(['checkpoint', 'unet']);
+  const work = new Map(); // model -> view of the job that is at it
+  let list = [];
+
+  const send = (method, path, body) =>
+    ask(`api/models${path}`, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+
+  function take(rows) {
+    list = rows;
+    changed.tell(list);
+    return rows;
+  }
+
+  const refresh = async () => take(await ask('api/models'));
+  const scan = async () => take(await ask('api/models/scan', { method: 'POST' }));
+  const detail = name => ask(`api/models/detail?name=${encodeURIComponent(name)}`);
+  const note = (name, what) => send('PUT', '/note', { name, ...what });
+  const choose = async name => take(await send('PUT', '/default', { name }));
+  const trash = async name => take(await send('POST', '/trash', { name }));
+
+  async function rename(name, to) {
+    const answer = await send('POST', '/rename', { name, to });
+    take(answer.models);
+    return answer.name;
+  }
+
+  /** A job about a model: load, unload, verify or convert. */
+  const request = asked =>
+    ask('api/jobs', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(asked),
+    });
+
+  Easel.live.news.model.on(view => {
+    const isOver = Easel.live.hasEnded(view);
+    if (isOver) work.delete(view.model);
+    else work.set(view.model, view);
+    worked.tell(view);
+    if (isOver) refresh().catch(console.warn);
+  });
+
+  const size = bytes =>
+    bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`;
+
+  /** What stands in small frames under the name. */
+  const tags = model =>
+    [model.family, PAINTS.has(model.kind) ? model.dtype : model.detail, size(model.size)]
+      .filter(Boolean)
+      .map(text => make('span', { class: 'tag' }, text));
+
+  const kindLine = model =>
+    model.detail.toLowerCase().startsWith(kindName(model).toLowerCase())
+      ? model.detail
+      : [kindName(model), model.detail].filter(Boolean).join(', ');
+
+  const kindName = model => say(`kind.${model.kind.replace(' ', '_')}`);
+
+  function line(model, isChosen) {
+    const use = model.pictures ? say('models.pictures', { n: model.pictures }) : say('models.unused');
+    const first = isChosen ? say('models.in_use') : model.starter ? say('models.starter') : null;
+    return [first, use].filter(Boolean).join(' · ');
+  }
+
+  const face = model =>
+    model.damaged
+      ? make('div', { class: 'face broken' }, icon('warn', 28))
+      : make(
+          'div',
+          { class: 'face' },
+          model.picture
+            ? make('img', { loading: 'lazy', src: model.picture, alt: '' })
+            : make('span', { class: 'blank', 'aria-hidden': 'true' }, icon('models', 28)),
+          make('span', { class: 'kind' }, kindName(model)),
+        );
+
+  return {
+    changed,
+    worked,
+    refresh,
+    scan,
+    detail,
+    note,
+    choose,
+    trash,
+    rename,
+    request,
+    size,
+    tags,
+    kindName,
+    kindLine,
+    line,
+    face,
+    paints: model => PAINTS.has(model.kind) && !model.problem,
+    workOn: name => work.get(name),
+    get list() {
+      return list;
+    },
+  };
+})();
