@@ -82,6 +82,7 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     prompt: Annotated[str, typer.Argument(help="What to paint.")],
     negative: Annotated[str | None, typer.Option(help="What to avoid.")] = None,
     model: Annotated[str | None, typer.Option(help="Name or path of a model.")] = None,
+    vae: Annotated[str | None, typer.Option(help="A VAE, or a model whose VAE to use.")] = None,
     sampler: Annotated[str | None, typer.Option(help='For example "Euler a" or "DPM++ 2M".')] = None,
     schedule: Annotated[str | None, typer.Option(help="automatic, normal, karras, exponential, sgm_uniform.")] = None,
     steps: Annotated[str | None, typer.Option(metavar="N", help="20 to 30 suit most samplers.")] = None,
@@ -101,7 +102,8 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     """Paint pictures from a text."""
     from ui.cli import generate as command
 
-    given = {"prompt": prompt, "negative_prompt": negative, "model": model, "sampler": sampler, "schedule": schedule}
+    given = {"prompt": prompt, "negative_prompt": negative, "model": model, "vae": vae}
+    given |= {"sampler": sampler, "schedule": schedule}
     numbers = {"steps": steps, "cfg": cfg, "seed": seed, "count": count}
     fields = command.read_fields(given, numbers, size, settings or [])
     command.run(fields, command.Surroundings(folders(data, models), device, output, as_json))

@@ -86,6 +86,8 @@ class GenerateRequest(BaseRequest):
     prompt: str = Field("", title="Prompt", max_length=MAX_PROMPT)
     negative_prompt: str = Field("", title="Avoid", max_length=MAX_PROMPT)
     model: str = Field("flat", title="Model", min_length=1, max_length=240)
+    vae: str = Field("", title="VAE", max_length=1000)
+    """A VAE, or a model whose VAE is to be used, by its name; empty: the model's own."""
     sampler: str = Field("dpmpp_2m", title="Sampler")
     schedule: str = Field("automatic", title="Schedule")
     steps: int = Field(20, title="Steps", ge=1, le=1000)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from pipelines.core.error import ModelUnusable
-from pipelines.core.model import ModelInfo, Task
+from pipelines.core.model import Family, ModelInfo, Task
 from pipelines.core.request import Precision
-from pipelines.models.architecture import Part
+from pipelines.models.architecture import Part, architectures
 from pipelines.models.assemble import Misfit, OpenTensors, text_encoder_of, unet_of, vae_of
 from pipelines.models.blueprint import Blueprint, Network, Tower
 from pipelines.models.folder import COPY_AGAIN, FolderReader
@@ -61,13 +61,26 @@ class LoadedModel:
 
 def blueprint_of(info: ModelInfo) -> Blueprint:
     """How to build `info`, read from its files as they are now. Raises ModelUnusable."""
-    path = Path(info.path)
+    path, vae = Path(info.path), None
+    if info.vae_from and info.family:
+        vae = _vae_at(Path(info.vae_from), info.family)
     if path.is_dir():
-        return FolderReader(path, info.name).blueprint()
-    vae, text = (
-        read_single(Path(other), Path(other).stem) if other else None for other in (info.vae_from, info.text_from)
-    )
-    return read_single(path, info.name).blueprint(vae=vae, text=text)
+        blueprint = FolderReader(path, info.name).blueprint()
+        return replace(blueprint, vae=vae) if vae else blueprint
+    lender = Path(info.text_from) if info.text_from else None
+    return read_single(path, info.name).blueprint(vae=vae, towers=_whole_at(lender).towers if lender else None)
+
+
+def _whole_at(path: Path) -> Blueprint:
+    """A model that lends its parts."""
+    return FolderReader(path, path.name).blueprint() if path.is_dir() else read_single(path, path.stem).blueprint()
+
+
+def _vae_at(path: Path, family: Family) -> Network:
+    """The VAE in a file or folder, with the numbers of `family`."""
+    if path.is_dir():
+        return FolderReader(path, path.name).blueprint().vae
+    return read_single(path, path.stem).vae_for(architectures()[family])
 
 
 def files_behind(info: ModelInfo) -> tuple[Path, ...]:

@@ -64,8 +64,13 @@ def recognise(header: Header) -> Recognised:
         return _lora(header, kinds)
     alone = find(OTHERS, tensors, ("",)) or find(VAES, tensors, VAE_ROOTS) or find(TEXT_ENCODERS, tensors, TEXT_ROOTS)
     if alone:
+        layout = alone.layout
         return Recognised(
-            alone.layout.kind, alone.layout.family or _family_of_embedding(header), detail=alone.layout.detail
+            layout.kind,
+            layout.family or _family_of_embedding(header),
+            detail=layout.detail,
+            vae=alone if layout.kind is Kind.VAE else None,
+            text_encoders=(alone,) if layout.kind is Kind.TEXT_ENCODER else (),
         )
     if _is_embedding(tensors):
         return Recognised(Kind.EMBEDDING, _family_of_embedding(header))

@@ -27,6 +27,8 @@ from pipelines.models.recognise import Recognised, recognise
 from pipelines.models.sidecars import triggers_in
 from pipelines.models.single import SingleFile
 
+VAE_KINDS = frozenset({Kind.VAE, Kind.CHECKPOINT})
+"""What may hold a VAE."""
 DEPTH = 8
 """How many folders deep a model may lie below a models folder."""
 SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin"})
@@ -104,13 +106,24 @@ class ModelLibrary:
     def of(self, request: Request) -> ModelInfo | None:
         """The model a request is about, as it is now. Raises UnknownName, or ModelUnusable for one it cannot use."""
         match request:
-            case GenerateRequest() | LoadRequest():
+            case GenerateRequest():
+                return self._with_vae(self.usable_now(request.model), request.vae)
+            case LoadRequest():
                 return self.usable_now(request.model)
             case UnloadRequest():
                 return None
             case VerifyRequest() | ConvertRequest():
                 self.rescan()
                 return self.find(request.model)
+
+    def _with_vae(self, info: ModelInfo, name: str) -> ModelInfo:
+        """`info` with the VAE of another file, if one is named. Raises UnknownName, ModelUnusable."""
+        if not name:
+            return info
+        vae = self.find(name)
+        if vae.problem is not None or vae.kind not in VAE_KINDS or Kind.VAE in vae.lacks:
+            raise ModelUnusable(f"{vae.name!r} has no VAE that can be used", fix="choose another VAE", field="vae")
+        return info.model_copy(update={"vae_from": vae.path})
 
     def rescan(self) -> None:
         """Look at the folders again; a model added or removed meanwhile appears or goes."""
@@ -125,7 +138,7 @@ class ModelLibrary:
         self._memory.remember(
             {key: one for key, one in seen.items() if known.get(key) != one}, known.keys() - seen.keys()
         )
-        whole = [info for info in found.values() if info.kind is Kind.CHECKPOINT and not (info.lacks or info.problem)]
+        whole = [info for info in found.values() if _lends(info)]
         with self._lock:
             self._models = {name: _completed(info, whole) for name, info in found.items()}
 
@@ -163,6 +176,11 @@ def _is_pickle(path: Path) -> bool:
 
 def _growing(name: str) -> str:
     return f"The file of {name!r} is still being written"
+
+
+def _lends(info: ModelInfo) -> bool:
+    """Whether its parts fit other models of its family; the starter models are a world of their own."""
+    return info.kind is Kind.CHECKPOINT and not (info.lacks or info.problem or info.starter)
 
 
 def _completed(info: ModelInfo, whole: Iterable[ModelInfo]) -> ModelInfo:

@@ -83,15 +83,19 @@ class SingleFile:
             raise self.unusable(f"predicts {self.prediction}, which cannot run yet", fix="use another model")
         self._unet()
 
-    def blueprint(self, *, vae: "SingleFile | None" = None, text: "SingleFile | None" = None) -> Blueprint:
-        """How to build it, with the VAE of `vae` if there is one, and the text encoders of `text` if it has none.
+    def blueprint(self, *, vae: Network | None = None, towers: tuple[Tower, ...] | None = None) -> Blueprint:
+        """How to build it, with another VAE than its own if there is one, and with `towers` if it has none.
 
         Raises ModelUnusable.
         """
         self.check()
         numbers, family = self._numbers, self.found.family
         assert numbers and family
-        unet, towers = self._unet(), self._towers(numbers, text)
+        unet, towers = self._unet(), self._own_towers(numbers) or towers
+        if towers is None:
+            raise self.unusable(
+                "has no text encoder of its own", fix=f"put a whole {family} model into the models folder"
+            )
         reads, writes = unet.part.config["cross_attention_dim"], sum(tower.width for tower in towers)
         if reads != writes:
             raise self.unusable(f"mixes two families: its UNet reads {reads} numbers a word, its text encoder {writes}")
@@ -100,7 +104,7 @@ class SingleFile:
             task=self.found.task,
             native_size=self.native_size,
             unet=unet,
-            vae=(vae or self)._own_vae(numbers),
+            vae=vae or self.vae_for(numbers),
             towers=towers,
             scheduler=self._scheduler(numbers),
         )
@@ -113,7 +117,8 @@ class SingleFile:
         except Shapeless as missing:
             raise self.unusable(f"cannot be used: its UNet lacks {missing}") from missing
 
-    def _own_vae(self, numbers: Architecture) -> Network:
+    def vae_for(self, numbers: Architecture) -> Network:
+        """The VAE in this file, for the family of `numbers`. Raises ModelUnusable."""
         if self.found.vae is None:
             raise self.unusable("has no VAE of its own", fix=f"put a VAE for {numbers.family} into the models folder")
         try:
@@ -124,14 +129,12 @@ class SingleFile:
             raise self.unusable(f"is no VAE for {numbers.family}", fix="choose another VAE")
         return Network(self.path, self.header, part)
 
-    def _towers(self, numbers: Architecture, text: "SingleFile | None") -> tuple[Tower, ...]:
-        for source in (self, *([text] if text else [])):
-            if len(source.found.text_encoders) == len(numbers.text_encoders):
-                pairs = zip(source.found.text_encoders, numbers.text_encoders, strict=True)
-                return tuple(source._tower(found, some, numbers.family) for found, some in pairs)
-        raise self.unusable(
-            "has no text encoder of its own", fix=f"put a whole {numbers.family} model into the models folder, too"
-        )
+    def _own_towers(self, numbers: Architecture) -> tuple[Tower, ...] | None:
+        """None when a text encoder is missing."""
+        if len(self.found.text_encoders) != len(numbers.text_encoders):
+            return None
+        pairs = zip(self.found.text_encoders, numbers.text_encoders, strict=True)
+        return tuple(self._tower(found, some, numbers.family) for found, some in pairs)
 
     def _tower(self, found: Found, numbers: TextNumbers, family: Family) -> Tower:
         try:

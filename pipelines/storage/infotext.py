@@ -41,6 +41,7 @@ def infotext(request: GenerateRequest, seed: int) -> str:
         "Seed": seed,
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
+        "VAE": request.vae or None,
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         "RNG": "CPU",  # our noise is drawn on the CPU; A1111 assumes a GPU when this is missing
         "Version": program(),
@@ -176,6 +177,7 @@ READERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "Seed": _whole("seed"),
     "Size": _size,
     "Model": lambda value: {"model": value},
+    "VAE": lambda value: {"vae": value},
     "Clip skip": _whole("clip_skip"),
 }
 """The settings of the field that we have too, and how each is read."""

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from pipelines.core.model import Family, Task
+from pipelines.core.error import ModelUnusable
+from pipelines.core.model import Family, Kind, Task
+from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import Precision
 from pipelines.models.loading import LoadedModel, load
 from pipelines.models.scan import ModelLibrary
-from tests.generation.painting import PROMPT, difference, paint
+from tests.generation.painting import PROMPT, ask, difference, paint
 from tests.models.synthetic import Networks, networks, stock_pipeline, write_folder, write_single
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:diffusers")
@@ -68,3 +71,54 @@ def test_sdxls_refiner_paints_the_same_from_a_file_and_from_a_folder(tmp_path: P
     pictures = [painted(opened(tmp_path / kind, made, single=kind == "file")) for kind in ("file", "folder")]
     assert difference(*pictures) <= 1
     assert pictures[0].std() > 1
+
+
+def three(tmp_path: Path) -> tuple[ModelLibrary, Networks, Networks]:
+    """A library with a whole model, another, and parts of the second."""
+    one, other = networks(Family.SD1, small=True), networks(Family.SD1, small=True, seed=1)
+    write_single(tmp_path / "one.safetensors", one)
+    write_single(tmp_path / "other.safetensors", other)
+    tensors = {name: t.contiguous() for name, t in other.original().items()}
+    unet = "model.diffusion_model."
+    save_file(
+        {n.removeprefix(unet): t for n, t in tensors.items() if n.startswith(unet)}, tmp_path / "bare.safetensors"
+    )
+    vae = {n.removeprefix("first_stage_model."): t for n, t in tensors.items() if n.startswith("first_stage_model.")}
+    save_file(vae, tmp_path / "other vae.safetensors")
+    return ModelLibrary([tmp_path]), one, other
+
+
+def lent(library: ModelLibrary, name: str, **fields: Any) -> LoadedModel:
+    info = library.of(ask(model=name, **fields))
+    assert info is not None
+    return load(info, torch.device("cpu"), Precision.AUTO)
+
+
+def test_another_vae_decodes_when_it_is_asked_for(tmp_path: Path) -> None:
+    library, one, other = three(tmp_path)
+    own = painted(lent(library, "one"))
+    for vae in ("other vae", "other"):
+        model = lent(library, "one", vae=vae)
+        assert torch.equal(model.vae.decoder.conv_in.weight, other.vae.decoder.conv_in.weight)
+        assert torch.equal(model.unet.conv_in.weight, one.unet.conv_in.weight)
+        assert difference(painted(model), own) > 5
+    with pytest.raises(ModelUnusable, match=r"'bare' has no VAE that can be used; choose another VAE"):
+        library.of(ask(model="one", vae="bare"))
+
+
+def test_a_unet_alone_borrows_what_it_lacks_from_a_whole_model(tmp_path: Path) -> None:
+    library, one, other = three(tmp_path)
+    info = library.usable("bare")
+    assert info.kind is Kind.DENOISER and set(info.lacks) == {Kind.VAE, Kind.TEXT_ENCODER}
+    model = lent(library, "bare", vae="other vae")
+    assert torch.equal(model.unet.conv_in.weight, other.unet.conv_in.weight)
+    borrowed = model.towers[0].encoder.get_input_embeddings().weight
+    assert torch.equal(borrowed, one.texts[0].get_input_embeddings().weight)
+
+
+def test_a_unet_alone_with_nothing_to_borrow_says_what_to_do(tmp_path: Path) -> None:
+    three(tmp_path)
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.safetensors").unlink()
+    with pytest.raises(ModelUnusable, match=r"'bare' has no vae and text encoder of its own; put a whole SD 1.x model"):
+        ModelLibrary([STARTER_MODELS, tmp_path]).usable("bare")

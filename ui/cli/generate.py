@@ -150,7 +150,8 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     )  # fmt: skip
     check_writable(files[0].parent if files else setup.outputs)
     made = []
-    for saved in follow(setup().perform(Work(request), StopSignal()), quiet=around.as_json):
+    work = Work(request, model=models.library.of(request))
+    for saved in follow(setup().perform(work, StopSignal()), quiet=around.as_json):
         file = setup.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
         made.append({"file": str(file), "seed": saved.seed, "seconds": round(saved.seconds, 3)})
         if not around.as_json:

@@ -12,7 +12,7 @@ from ui.web.services import WebServices
 from ui.web.show import View, show_problem
 from ui.web.words import Words
 
-NOT_IN_PRESETS = frozenset({"prompt", "seed", "count"})
+NOT_IN_PRESETS = frozenset({"prompt", "seed", "count", "vae"})
 """A preset says how to paint; what, how many and which one stay with the person."""
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.core.model import PAINTS, ModelInfo
+from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web.services import WebServices
@@ -38,6 +38,12 @@ def model_choices(services: WebServices, words: Words) -> list[tuple[str, str]]:
     models = sorted(paints, key=lambda model: model.problem is not None)
     says = {model.name: words("model.unusable") if model.problem else str(model.family) for model in models}
     return [(f"{name}  ·  {said}", name) for name, said in says.items()]
+
+
+def vae_choices(services: WebServices, words: Words) -> list[tuple[str, str]]:
+    """Label and name of every VAE that stands alone, after the model's own."""
+    alone = [model.name for model in services.models.list() if model.kind is Kind.VAE and model.problem is None]
+    return [(words("vae.own"), ""), *((name, name) for name in alone)]
 
 
 def kept_model(services: WebServices, name: str | None) -> str | None:

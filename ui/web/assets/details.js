@@ -7,6 +7,7 @@ Easel.details = (() => {
     return [
       ['field.negative_prompt', asked.negative_prompt],
       ['field.model', asked.model],
+      ['field.vae', asked.vae],
       ['field.sampler', Easel.names.sampler[asked.sampler] ?? asked.sampler],
       ['field.schedule', Easel.names.schedule[asked.schedule] ?? asked.schedule],
       ['field.steps', asked.steps],

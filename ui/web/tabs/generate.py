@@ -32,7 +32,7 @@ QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """How every handler is bound: at once, without Gradio's own spinner, and not part of its API."""
 
 
-FOLDED = ("clip_skip", "precision", "batch_size", "preview_every")
+FOLDED = ("vae", "clip_skip", "precision", "batch_size", "preview_every")
 """The fields under More that its label names when they are not as usual; the size is seen above."""
 
 
@@ -54,6 +54,7 @@ class GenerateTab:
     more: gr.Accordion
     width: NumberField
     height: NumberField
+    vae: Choice
     clip_skip: NumberField
     batch_size: NumberField
     precision: Choice
@@ -81,7 +82,7 @@ def generate_tab(services: WebServices, words: Words) -> GenerateTab:
                 parts["shapes"] = SizeShapes(shown, elem_id="field-size", sizes=offers.model_sizes(services))
                 parts |= _sampling(words)
                 parts |= _seed(words)
-                parts |= _more(size, words)
+                parts |= _more(services, size, words)
             with gr.Row(elem_classes="foot"):
                 count = first_value("count")
                 parts["count"] = GenerateBar(count, elem_id="field-count", counts=COUNTS, ready=model is not None)
@@ -116,7 +117,7 @@ def _seed(words: Words) -> dict[str, Any]:
         return {"seed": _number("seed", words), "fresh_seed": FreshSeed(True, elem_id="field-fresh_seed")}
 
 
-def _more(size: tuple[int, int], words: Words) -> dict[str, Any]:
+def _more(services: WebServices, size: tuple[int, int], words: Words) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     parts["more"] = gr.Accordion(
         words("more.label", value=words("more.standard")), open=False, elem_id="more", elem_classes="fold"
@@ -125,6 +126,8 @@ def _more(size: tuple[int, int], words: Words) -> dict[str, Any]:
         with gr.Row(elem_classes="two"):
             parts["width"] = _number("width", words, value=size[0])
             parts["height"] = _number("height", words, value=size[1])
+        vaes = offers.vae_choices(services, words)
+        parts["vae"] = Choice(vaes, value="", label=words("field.vae"), elem_id="field-vae")
         with gr.Row(elem_classes="two"):
             parts["precision"] = _choice("precision", [(words(f"precision.{p}"), p.value) for p in Precision], words)
             parts["clip_skip"] = _number("clip_skip", words)
@@ -186,6 +189,7 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
         return {
             model: gr.update(choices=offers.model_choices(services, words), value=offers.kept_model(services, name)),
             tab.shapes: gr.update(sizes=offers.model_sizes(services)),
+            tab.vae: gr.update(choices=offers.vae_choices(services, words)),
             tab.presets: gr.update(presets=offers.presets(services)),
             tab.stage: gr.update(ready=ready),
             tab.count: gr.update(ready=ready),
@@ -195,7 +199,7 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
     tab.sampler.change(on_sampler, [tab.sampler, tab.schedule], tab.schedule, **QUIET)
     tab.presets.order(on_preset, {*inputs, tab.presets}, tab.presets, **QUIET)
     model.input(on_model, model, tab.stage, **QUIET)
-    loaded = page.load(on_load, model, [model, tab.shapes, tab.presets, tab.stage, tab.count], **QUIET)
+    loaded = page.load(on_load, model, [model, tab.shapes, tab.vae, tab.presets, tab.stage, tab.count], **QUIET)
     _wire_form({**fields, "fresh_seed": tab.fresh_seed}, tab, loaded)
     _wire_sizes(tab, model)
 
