@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -256,7 +256,8 @@ def _explain(kind: type[BaseModel], error: ErrorDetails) -> InvalidRequest:
             problem = f"{title} is {length} characters long ({len(value.split()):,} words)"
             fix = f"shorten it to {most} characters"
         case "enum":
-            choices = ", ".join(field.annotation) if isinstance(field.annotation, type(StrEnum)) else ""
+            kinds = (field.annotation, *get_args(field.annotation))  # a choice may be left out
+            choices = ", ".join(value for kind in kinds if isinstance(kind, type(StrEnum)) for value in kind)
             problem, fix = f"{title} cannot be {value!r}", f"use {choices}"
         case other:
             wanted = _Words.PLAIN.get(other)
