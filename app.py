@@ -210,9 +210,13 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
         images = ImageStore(database, places.data.outputs)
         shelf = Shelf(database)
         models = ModelLibrary(places.with_models(), shelf)
+        end_watch = models.begin()
         with closing(JobQueue(Journal(database), images, worker, find_model=models.of)) as queue:
             Librarian(queue, models, shelf).begin()
-            yield Inside(queue, images, models, shelf)
+            try:
+                yield Inside(queue, images, models, shelf)
+            finally:
+                end_watch()
 
 
 def web_application(services: Inside, places: Folders, address: "Address", token: str | None) -> "FastAPI":
@@ -230,7 +234,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     kept = models.Models(library, services.shelf, services.images, Tidier(library, services.shelf))
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
     application = server.build(server.RestServices(services.queue, services.images, kept), doors)
-    application.include_router(live.routes(services.queue, words))
+    application.include_router(live.routes(services.queue, library, words))
     page = studio.build(WebServices(services.queue, library, PresetStore(places.data.presets)), words)
     page.has_launched = True  # else a mounted Gradio skips its check of file inputs
     mounted: FastAPI = gr.mount_gradio_app(application, page, path="/", **vars(studio.dress(words)), **PLAIN)

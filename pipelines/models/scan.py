@@ -4,11 +4,12 @@ No torch here: the page lists models within milliseconds, in a process that neve
 """
 
 import hashlib
+import logging
 import os
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,11 +30,15 @@ from pipelines.models.single import SingleFile
 
 VAE_KINDS = frozenset({Kind.VAE, Kind.CHECKPOINT})
 """What may hold a VAE."""
+log = logging.getLogger(__name__)
+
 DEPTH = 8
 """How many folders deep a model may lie below a models folder."""
 SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin"})
 NAMELESS = ("diffusion_pytorch_model", "model", "pytorch_model", "diffusion_pytorch_model.fp16", "model.fp16")
 """File names that say nothing: such a file is called after its folder."""
+LOOK_SECONDS = 2.0
+"""Between two glances at the folders' times."""
 SETTLED = 30
 """Seconds since its last change after which a file that ends early is no longer taken for one still being written."""
 
@@ -66,8 +71,13 @@ class ModelLibrary:
     def __init__(self, folders: Sequence[Path], memory: Memory | None = None) -> None:
         self._folders = tuple(folders)
         self._memory: Memory = memory or Forgetful()
-        self._lock = threading.Lock()
+        self._lock, self._scanning = threading.Lock(), threading.RLock()
         self._models: dict[str, ModelInfo] | None = None
+        self._places: dict[Path, int] = {}
+        """The folders that were looked into, and when each had changed last."""
+        self._unsettled = True
+        self.revision = 0
+        """Grows whenever the list changes."""
 
     def list(self) -> list[ModelInfo]:
         """All models, usable or not, in the order of their names; the starter models first."""
@@ -127,20 +137,56 @@ class ModelLibrary:
 
     def rescan(self) -> None:
         """Look at the folders again; a model added or removed meanwhile appears or goes."""
-        known, seen = self._memory.recall(), {}
+        with self._scanning:
+            known = self._memory.recall()
+            seen: dict[str, Seen] = {}
+            places: dict[Path, int] = {}
+            for path in model_paths(self._folders, places):
+                key = str(path.absolute())
+                seen[key] = _look(path, known.get(key))
+            self._memory.remember(
+                {key: one for key, one in seen.items() if known.get(key) != one}, known.keys() - seen.keys()
+            )
+            self._places, self._unsettled = places, any(not one.stamp for one in seen.values())
+            self._show(seen)
+
+    def _show(self, seen: Mapping[str, Seen]) -> None:
+        """From now on these are the models."""
         found: dict[str, ModelInfo] = {}
-        for path in model_paths(self._folders):
-            key = str(path.absolute())
-            seen[key] = one = _look(path, known.get(key))
+        for key, one in seen.items():
             if one.info is not None:
-                name = _free_name(path, found)
+                name = _free_name(Path(key), found)
                 found[name] = one.info.model_copy(update={"name": as_text(name)})
-        self._memory.remember(
-            {key: one for key, one in seen.items() if known.get(key) != one}, known.keys() - seen.keys()
-        )
         whole = [info for info in found.values() if _lends(info)]
+        models = {name: _completed(info, whole) for name, info in found.items()}
         with self._lock:
-            self._models = {name: _completed(info, whole) for name, info in found.items()}
+            self.revision += models != self._models
+            self._models = models
+
+    def begin(self) -> Callable[[], None]:
+        """Show what is remembered at once, then look at the folders, and again whenever something changes there.
+
+        In a thread of its own; call the result to end it. A drive that does not answer holds up nobody else.
+        """
+        remembered = {path: one for path, one in self._memory.recall().items() if one.stamp}
+        starters = {str(path.absolute()): _look(path, None) for path in model_paths([STARTER_MODELS])}
+        self._show({**starters, **remembered})
+        ended = threading.Event()
+        threading.Thread(target=self._watch, args=(ended,), name="models", daemon=True).start()
+        return ended.set
+
+    def glance(self) -> None:
+        """Look at the folders again if something came to one of them or left it, or was still being written."""
+        if self._unsettled or self._places != {place: _changed_at(place) for place in self._places}:
+            self.rescan()
+
+    def _watch(self, ended: threading.Event) -> None:
+        while not ended.is_set():
+            try:
+                self.glance()
+            except (EaselError, OSError) as error:
+                log.warning("The models folders could not be looked at: %s", error)
+            ended.wait(LOOK_SECONDS)
 
     def _scanned(self) -> dict[str, ModelInfo]:
         if self._models is None:
@@ -176,6 +222,14 @@ def _is_pickle(path: Path) -> bool:
 
 def _growing(name: str) -> str:
     return f"The file of {name!r} is still being written"
+
+
+def _changed_at(place: Path) -> int:
+    """When something last came to a folder or left it; -1 for one that is gone."""
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return -1
 
 
 def _lends(info: ModelInfo) -> bool:
@@ -278,21 +332,25 @@ def size_on_disk(path: Path) -> int:
         return 0
 
 
-def model_paths(roots: Iterable[Path]) -> Iterator[Path]:
+def model_paths(roots: Iterable[Path], places: dict[Path, int] | None = None) -> Iterator[Path]:
     """The model files and diffusers folders below `roots`, each once however many links lead to it.
 
-    A root may be a model itself.
+    A root may be a model itself. `places` takes down the folders that were looked into, and when each last changed.
     """
     seen: set[tuple[int, int]] = set()
     for root in roots:
         if root.is_file() and _new(root, seen):
             yield root
+        if places is not None:
+            places[root] = _changed_at(root)  # also one that is not there yet
         for at, below, files in os.walk(root, followlinks=True):
             here = Path(at)
             below[:] = sorted((name for name in below if not name.startswith(".")), key=str.casefold)
             if len(here.relative_to(root).parts) >= DEPTH or not _new(here, seen):
                 below.clear()
                 continue
+            if places is not None:
+                places[here] = _changed_at(here)
             if INDEX in files:
                 below.clear()  # a model's parts are no models
                 yield here

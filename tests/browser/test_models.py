@@ -127,3 +127,9 @@ def test_a_check_tells_the_hash_and_a_refusal_what_is_wrong(shelf: Page) -> None
     press(shelf, "Rename")
     expect(shelf.locator(".model-side [role=alert]")).to_contain_text("leave these out")
     expect(card(shelf, "dream")).to_be_visible()
+
+
+def test_a_file_that_comes_is_there_without_a_reload(shelf: Page, mixed: Studio) -> None:
+    write_single(mixed.data / "models" / "late.safetensors", networks(Family.SD1, small=True), torch.float16)
+    expect(card(shelf, "late")).to_be_visible()
+    expect(Easel(shelf, "").choice("model").locator("option", has_text="late")).to_have_count(1)

@@ -1,6 +1,7 @@
 """What is remembered of models: a scan reads again only what has changed."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,42 @@ def test_thousands_of_rows_are_taken(shelf: Shelf) -> None:
     assert shelf.recall() == seen
     shelf.remember({}, list(seen)[:2900])
     assert len(shelf.recall()) == 100
+
+
+def wait_for(library: ModelLibrary, names: list[str], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while [info.name for info in library.list() if not info.starter] != names:
+        assert time.monotonic() < deadline, [info.name for info in library.list()]
+        time.sleep(0.05)
+
+
+def test_a_studio_shows_what_it_remembers_and_notices_what_comes_and_goes(shelf: Shelf, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    write_hollow(folder / "stays.safetensors", TENSORS)
+    write_hollow(folder / "goes.safetensors", TENSORS)
+    ModelLibrary([folder], shelf).list()
+    (folder / "goes.safetensors").unlink()
+    library = ModelLibrary([folder], shelf)
+    end = library.begin()
+    try:
+        assert "flat" in {info.name for info in library.list()}  # at once, whatever the folders take
+        wait_for(library, ["stays"])
+        seen = library.revision
+        write_hollow(folder / "deeper" / "comes.safetensors", TENSORS)
+        wait_for(library, ["comes", "stays"])
+        assert library.revision > seen
+        (folder / "stays.safetensors").rename(folder / "moved.safetensors")
+        wait_for(library, ["comes", "moved"])
+    finally:
+        end()
+
+
+def test_a_folder_that_appears_later_is_looked_into(shelf: Shelf, tmp_path: Path) -> None:
+    library = ModelLibrary([tmp_path / "later"], shelf)
+    end = library.begin()
+    try:
+        wait_for(library, [])
+        write_hollow(tmp_path / "later" / "glow.safetensors", TENSORS)
+        wait_for(library, ["glow"])
+    finally:
+        end()

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 from typing import get_args
@@ -17,6 +18,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from pipelines.core.event import End, Event, Loading, Preview, Progress, Queued, Restarted
 from pipelines.jobs.queue import JobQueue, JobView
+from pipelines.models.scan import ModelLibrary
 from ui.web.show import show, show_device
 from ui.web.words import Words
 
@@ -77,7 +79,7 @@ async def feed(queue: JobQueue) -> AsyncIterator[Feed]:
         leave()
 
 
-def routes(queue: JobQueue, words: Words) -> APIRouter:
+def routes(queue: JobQueue, models: ModelLibrary, words: Words) -> APIRouter:
     """`/ws`. Its Origin is checked by the gate in front of the whole application."""
     router = APIRouter()
 
@@ -85,7 +87,7 @@ def routes(queue: JobQueue, words: Words) -> APIRouter:
     async def live(socket: WebSocket) -> None:
         await socket.accept()
         async with feed(queue) as events:
-            await _converse(socket, _send(socket, queue, events, words))
+            await _converse(socket, _send(socket, Told(queue, models, words), events))
 
     return router
 
@@ -110,7 +112,17 @@ async def _until_it_leaves(socket: WebSocket) -> None:
         pass
 
 
-async def _send(socket: WebSocket, queue: JobQueue, events: Feed, words: Words) -> None:
+@dataclass(frozen=True)
+class Told:
+    """What a page hears of, and in which words."""
+
+    queue: JobQueue
+    models: ModelLibrary
+    words: Words
+
+
+async def _send(socket: WebSocket, told: Told, events: Feed) -> None:
+    queue, words, known = told.queue, told.words, told.models.revision
     await _send_present(socket, queue, words)
     pulse = monotonic() + GAUGE_SECONDS
     while True:
@@ -119,6 +131,8 @@ async def _send(socket: WebSocket, queue: JobQueue, events: Feed, words: Words) 
             await _send_event(socket, queue.job(job), event, words)
         if monotonic() >= pulse or any(isinstance(event, TURNS) for _, event in taken):
             await _send_device(socket, queue, words)
+            if known != (known := told.models.revision):
+                await socket.send_text(json.dumps({"type": "models"}))
             pulse = monotonic() + GAUGE_SECONDS
 
 

@@ -13,6 +13,7 @@ from ui.web import offers
 from ui.web.icons import PATHS, mask_css
 from ui.web.services import WebServices
 from ui.web.tabs import generate, models
+from ui.web.tabs.generate import Moments
 from ui.web.theme import theme
 from ui.web.widgets.fields import Choice
 from ui.web.widgets.panel import ASSETS, asset
@@ -60,8 +61,8 @@ def build(services: WebServices, words: Words) -> gr.Blocks:
         model = header(services, words)
         with gr.Tabs(elem_id="pages"):
             tab = generate.generate_tab(services, words)
-            models.models_tab(words)
-        generate.wire(tab, model, page, services, words)
+            shelf = models.models_tab(words)
+        generate.wire(tab, model, Moments(page, shelf), services, words)
     return page
 
 

@@ -4,7 +4,8 @@ Easel.live = (() => {
     LONGEST_WAIT = 8000;
   const news = {
     job: Easel.signal(),
-    model: Easel.signal(),
+    model: Easel.signal(), // what is done to one
+    models: Easel.signal(), // the list has changed
     device: Easel.signal(),
     preview: Easel.signal(),
     connection: Easel.signal(),
@@ -49,6 +50,7 @@ Easel.live = (() => {
       device = frame.view;
       news.device.tell(device);
     }
+    if (frame.type === 'models') news.models.tell();
     if (frame.type === 'view') take({ ...frame.view, job: frame.job });
   }
 

@@ -162,6 +162,10 @@ addEventListener('keydown', event => {
   }
 });
 models.changed.on(draw);
+Easel.live.news.models.on(() => {
+  trigger('changed'); // the lists to choose from
+  if (search.offsetParent) models.refresh().catch(console.warn);
+});
 models.worked.on(draw);
 Easel.form.changed.on(() => search.offsetParent && draw());
 new IntersectionObserver(seen => seen.some(one => one.isIntersecting) && models.refresh().catch(console.warn)).observe(

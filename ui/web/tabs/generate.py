@@ -157,7 +157,15 @@ def request_fields(tab: GenerateTab, model: Component) -> dict[str, Component]:
     return {"model": model, **{name: getattr(tab, name) for name in names}}
 
 
-def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServices, words: Words) -> None:
+@dataclass(frozen=True)
+class Moments:
+    """When there may be other things to choose from."""
+
+    page: gr.Blocks
+    shelf: Component
+
+
+def wire(tab: GenerateTab, model: Component, moments: Moments, services: WebServices, words: Words) -> None:
     """What the tab does."""
     fields = request_fields(tab, model)
     inputs = {*fields.values(), tab.fresh_seed}
@@ -184,7 +192,7 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
         return {tab.stage: choose_model(services, name, words).model_dump(mode="json")}
 
     def on_load(name: str | None) -> dict[Component, Any]:
-        services.models.rescan()  # "put a model into the folder and reload this page"
+        services.models.glance()  # "put a model into the folder and reload this page"
         ready = offers.first_model(services) is not None
         return {
             model: gr.update(choices=offers.model_choices(services, words), value=offers.kept_model(services, name)),
@@ -199,7 +207,9 @@ def wire(tab: GenerateTab, model: Component, page: gr.Blocks, services: WebServi
     tab.sampler.change(on_sampler, [tab.sampler, tab.schedule], tab.schedule, **QUIET)
     tab.presets.order(on_preset, {*inputs, tab.presets}, tab.presets, **QUIET)
     model.input(on_model, model, tab.stage, **QUIET)
-    loaded = page.load(on_load, model, [model, tab.shapes, tab.vae, tab.presets, tab.stage, tab.count], **QUIET)
+    offered = [model, tab.shapes, tab.vae, tab.presets, tab.stage, tab.count]
+    moments.shelf.changed(on_load, model, offered, **QUIET)
+    loaded = moments.page.load(on_load, model, offered, **QUIET)
     _wire_form({**fields, "fresh_seed": tab.fresh_seed}, tab, loaded)
     _wire_sizes(tab, model)
 

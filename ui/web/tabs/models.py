@@ -6,7 +6,7 @@ from ui.web.widgets.shelf import ShelfPanel
 from ui.web.words import Words
 
 
-def models_tab(words: Words) -> None:
-    """The components, laid out."""
+def models_tab(words: Words) -> ShelfPanel:
+    """The components, laid out. The panel's event `changed`: there are other models than before."""
     with gr.Tab(words("tab.models"), id="models"), gr.Column(elem_classes="main"):
-        ShelfPanel(elem_id="shelf")
+        return ShelfPanel(elem_id="shelf")
