@@ -1,18 +1,21 @@
 """Networks whose weights are views into files: built without memory, filled without a copy."""
 
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from pipelines.models.architecture import Part
+from pipelines.models.headers import Header, read_header
 from pipelines.models.names import View
 from pipelines.models.recognise import MARKS
+from pipelines.models.writing import FORMATS
 
 VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
     View.WHOLE: lambda tensor: tensor,
@@ -29,23 +32,29 @@ class Misfit(ValueError):
 
 
 class OpenTensors:
-    """The tensors of one file, each mapped into memory when it is asked for."""
+    """The tensors of one file as views into it: the system reads what is used, and takes the memory back at need."""
 
-    def __init__(self, file: Path) -> None:
-        opened: Any = safe_open(file, framework="pt")  # the library types it in part only
-        self._file = opened
-        self._names = frozenset(opened.keys())
+    def __init__(self, file: Path, header: Header | None = None) -> None:
+        """`header`: of this file, if it has been read already. Raises DamagedFile, OSError."""
+        self._entries = (header or read_header(file)).tensors
+        with file.open("rb") as opened:
+            # A private mapping: torch wants memory it may write to, and nothing it wrote would reach the file.
+            self._mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def below(self, root: str) -> Iterator[str]:
         """The names that begin with `root`."""
-        return (name for name in self._names if name.startswith(root))
+        return (name for name in self._entries if name.startswith(root))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return name in self._entries
 
     def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._file.get_tensor(name)
-        return tensor
+        entry = self._entries[name]
+        dtype = FORMATS[entry.dtype]
+        if not entry.numel:
+            return torch.empty(entry.shape, dtype=dtype)
+        flat = torch.frombuffer(self._mapped, dtype=dtype, count=entry.numel, offset=entry.start)
+        return flat.reshape(entry.shape)
 
 
 def unet_of(part: Part, tensors: OpenTensors) -> UNet2DConditionModel:

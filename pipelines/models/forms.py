@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pipelines.core.model import Family, Task
 from pipelines.models.architecture import Architecture, TextNumbers, architectures
 from pipelines.models.assemble import OpenTensors, text_encoder_of, unet_of, vae_of
-from pipelines.models.blueprint import Blueprint
+from pipelines.models.blueprint import Blueprint, Tower
 from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
 from pipelines.models.recognise import MARKS
 from pipelines.models.single import SingleFile
@@ -49,7 +49,7 @@ class Rounding:
 
 def same_file(source: SingleFile, rounding: Rounding, *, pruned: bool) -> list[Planned]:
     """The tensors of a single file; `pruned`: only those that painting needs."""
-    tensors, found = OpenTensors(source.path), source.found
+    tensors, found = OpenTensors(source.path, source.header), source.found
     roots = tuple(part.root for part in (found.denoiser, found.vae, *found.text_encoders) if part)
     kept = {
         name: entry
@@ -65,15 +65,17 @@ def same_file(source: SingleFile, rounding: Rounding, *, pruned: bool) -> list[P
 def folder_as_file(blueprint: Blueprint, rounding: Rounding) -> list[Planned]:
     """The tensors of a diffusers folder by their original names."""
     known = architectures()[blueprint.family]
-    unet = unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file))
-    vae = vae_of(blueprint.vae.part, OpenTensors(blueprint.vae.file))
+    unet = unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file, blueprint.unet.header))
+    vae = vae_of(blueprint.vae.part, OpenTensors(blueprint.vae.file, blueprint.vae.header))
     attends = ["CrossAttn" in kind for kind in unet.config.down_block_types]
     parts = [
         *_original(unet, unet_names(attends, unet.config.layers_per_block), UNET_ROOT),
         *_original(vae, vae_names(len(vae.config.block_out_channels), vae.config.layers_per_block), VAE_ROOT),
     ]
     for tower, text in zip(blueprint.towers, known.text_encoders, strict=True):
-        encoder = text_encoder_of(tower.network.part, OpenTensors(tower.network.file), projects=tower.projects)
+        encoder = text_encoder_of(
+            tower.network.part, OpenTensors(tower.network.file, tower.network.header), projects=tower.projects
+        )
         parts += _original(encoder, _text_names(text, encoder.config.num_hidden_layers), text.root)
     return [_planned(name, tensors, rounding) for name, tensors in parts]
 
@@ -117,8 +119,8 @@ def write_as_folder(blueprint: Blueprint, rounding: Rounding, folder: Path) -> N
     """Write `blueprint` as stock diffusers opens it; `folder` must be there and empty."""
     known = architectures()[blueprint.family]
     parts: dict[str, Any] = {
-        "unet": unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file)),
-        "vae": vae_of(blueprint.vae.part, OpenTensors(blueprint.vae.file)),
+        "unet": unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file, blueprint.unet.header)),
+        "vae": vae_of(blueprint.vae.part, OpenTensors(blueprint.vae.file, blueprint.vae.header)),
         "scheduler": EulerDiscreteScheduler.from_config(dict(blueprint.scheduler)),
         **_towers(blueprint, known),
     }
@@ -132,7 +134,9 @@ def write_as_folder(blueprint: Blueprint, rounding: Rounding, folder: Path) -> N
 def _towers(blueprint: Blueprint, known: Architecture) -> Mapping[str, Any]:
     """The text encoders and tokenizers under the names that the pipelines give them."""
     built = [
-        text_encoder_of(tower.network.part, OpenTensors(tower.network.file), projects=tower.projects)
+        text_encoder_of(
+            tower.network.part, OpenTensors(tower.network.file, tower.network.header), projects=tower.projects
+        )
         for tower in blueprint.towers
     ]
     tokenizers = [clip_tokenizer(pad=text.pad) for text in known.text_encoders]
@@ -140,6 +144,11 @@ def _towers(blueprint: Blueprint, known: Architecture) -> Mapping[str, Any]:
         built, tokenizers = [None, *built], [None, *tokenizers]
     names = ("text_encoder", "text_encoder_2"), ("tokenizer", "tokenizer_2")
     return dict(zip(names[0], built, strict=False)) | dict(zip(names[1], tokenizers, strict=False))
+
+
+def _encoder(tower: Tower) -> Any:
+    network = tower.network
+    return text_encoder_of(network.part, OpenTensors(network.file, network.header), projects=tower.projects)
 
 
 def _pipeline(blueprint: Blueprint) -> Any:

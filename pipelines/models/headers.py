@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 LONGEST_HEADER = 100_000_000
 """Bytes; the reference implementation refuses longer ones too."""
@@ -39,9 +39,8 @@ class CutShort(DamagedFile):
     """The file ends before its header says so: a download that stopped, or still runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorEntry:
-    """One tensor's line in a header."""
+class TensorEntry(NamedTuple):
+    """One tensor's line in a header. A tuple: a checkpoint has thousands, and a folder thousands of those."""
 
     dtype: str
     """safetensors' own word: `F16`."""
@@ -51,7 +50,7 @@ class TensorEntry:
     end: int
 
     @property
-    def count(self) -> int:
+    def numel(self) -> int:
         """Numbers in it."""
         return math.prod(self.shape)
 
@@ -70,7 +69,7 @@ class Header:
         """The commonest number format by number of weights: `fp16`, `bf16`, `fp32`, or the file's own word."""
         weights: Counter[str] = Counter()
         for entry in self.tensors.values():
-            weights[entry.dtype] += entry.count
+            weights[entry.dtype] += entry.numel
         common = weights.most_common(1)
         return DTYPES.get(common[0][0], common[0][0]) if common else ""
 
@@ -143,22 +142,29 @@ def _no_number(word: str) -> NoReturn:
     raise DamagedFile(f"has a damaged header: it says {word}")
 
 
+FIELDS = {"dtype", "shape", "data_offsets"}
+
+
 def _entry(name: str, entry: Any, begin: int) -> TensorEntry:
     if not name or len(name.encode(errors="replace")) > LONGEST_NAME or not name.isprintable() or _leaves(name):
         raise DamagedFile(f"has a damaged header: {_shown(name)} is no name for a tensor")
-    match entry:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(end)], **rest} if not rest:
-            sides = tuple(side for side in shape if type(side) is int and side >= 0)
-        case _:
-            raise DamagedFile(f"has a damaged header at {name}")
-    if len(sides) != len(shape) or len(sides) > MOST_SIDES:
+    if type(entry) is not dict or entry.keys() != FIELDS:
+        raise DamagedFile(f"has a damaged header at {name}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if type(dtype) is not str or type(shape) is not list or type(offsets) is not list or len(offsets) != 2:
+        raise DamagedFile(f"has a damaged header at {name}")
+    start, end = offsets
+    # `type`, and not `isinstance`: for Python, true is a number
+    if type(start) is not int or type(end) is not int:
+        raise DamagedFile(f"has a damaged header at {name}")
+    if len(shape) > MOST_SIDES or not all(type(side) is int and side >= 0 for side in shape):
         raise DamagedFile(f"has a damaged header: the shape of {name} is none")
     if dtype not in BITS:
         raise DamagedFile(f"keeps {name} as {_shown(dtype)}, an unknown number format")
-    bits = math.prod(sides) * BITS[dtype]
-    if bool in (type(start), type(end)) or start < 0 or (end - start) * 8 != bits:
+    bits = math.prod(shape) * BITS[dtype]
+    if start < 0 or (end - start) * 8 != bits:
         raise DamagedFile(f"has a damaged header: the shape of {name} does not fit its bytes")
-    return TensorEntry(dtype, sides, begin + start, begin + end)
+    return TensorEntry(dtype, tuple(shape), begin + start, begin + end)
 
 
 def _leaves(name: str) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPTokenizer
 
@@ -26,7 +25,7 @@ from pipelines.models.single import DOWNLOAD_AGAIN, read_single
 from pipelines.models.vocabulary import clip_tokenizer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SMALL = 512 * 1024 * 1024
+SMALL = 64 * 1024 * 1024
 """Bytes: networks up to this size are widened once; larger ones stay in their file and are widened as they run."""
 
 
@@ -137,7 +136,7 @@ class _Loader:
     def network(self, part: str, network: Network, build: Callable[[Part, OpenTensors], Any]) -> Any:
         with _explained(self._info, part):
             if network.file not in self._open:
-                self._open[network.file] = OpenTensors(network.file)
+                self._open[network.file] = OpenTensors(network.file, network.header)
             built: nn.Module = build(network.part, self._open[network.file])
             return self._placed(built)
 
@@ -156,7 +155,7 @@ def _explained(info: ModelInfo, part: str) -> Iterator[None]:
     """Whatever the libraries say about a part that cannot be built, as ModelUnusable."""
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError) as error:
         if is_memory_error(error):
             raise MemoryError(str(error)) from error
         said = str(error) if isinstance(error, Misfit) else "does not fit its config"

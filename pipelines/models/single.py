@@ -177,7 +177,7 @@ MOST_SWING = 0.09
 def _answers_velocity(path: Path, header: Header, found: Recognised) -> bool:
     """AUTOMATIC1111 and ComfyUI tell SD 2.1 768-v from the 512 base by the spread of this bias, too."""
     entry = header.tensors.get(f"{found.denoiser.root}{TELLING_BIAS}") if found.denoiser else None
-    if entry is None or entry.count > 4096:
+    if entry is None or entry.numel > 4096:
         return False
     numbers = _numbers_of(path, entry)
     return bool(numbers) and all(map(math.isfinite, numbers)) and pstdev(numbers) > MOST_SWING
@@ -191,4 +191,4 @@ def _numbers_of(path: Path, entry: TensorEntry) -> list[float]:
     if entry.dtype == "BF16":  # the upper half of a float32
         raw = b"".join(b"\0\0" + raw[at : at + 2] for at in range(0, len(raw), 2))
     letter = {"F16": "e", "F32": "f", "BF16": "f"}.get(entry.dtype)
-    return list(struct.unpack(f"<{entry.count}{letter}", raw)) if letter else []
+    return list(struct.unpack(f"<{entry.numel}{letter}", raw)) if letter else []

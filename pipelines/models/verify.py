@@ -68,7 +68,7 @@ def _check_parts(info: ModelInfo, blueprint: Blueprint) -> None:
     """Every network can be built, which needs no memory."""
 
     def opened(network: Network) -> OpenTensors:
-        return OpenTensors(network.file)
+        return OpenTensors(network.file, network.header)
 
     try:
         unet_of(blueprint.unet.part, opened(blueprint.unet))
@@ -104,7 +104,7 @@ def _warnings(header: Header, info: ModelInfo) -> Iterator[str]:
 
 def _check_numbers(file: Path, header: Header, info: ModelInfo) -> Iterator[int]:
     """Bytes read, now and then. Raises ModelUnusable for a number that is infinite or none at all."""
-    tensors, unsaid = OpenTensors(file), 0
+    tensors, unsaid = OpenTensors(file, header), 0
     for name, entry in header.tensors.items():
         unsaid += entry.end - entry.start
         if not _all_finite(tensors[name]):

@@ -76,7 +76,7 @@ def test_every_number_format_of_the_library_is_known(tmp_path: Path) -> None:
         (whole({"a": {**A, "data_offsets": [8, 0]}}, bytes(8)), "does not fit"),
         (whole({"a": {**A, "data_offsets": [-8, 0]}}, bytes(8)), "does not fit"),
         (whole({"a": {**A, "data_offsets": [0.0, 8.0]}}, bytes(8)), "damaged header at a"),
-        (whole({"a": {**A, "data_offsets": [False, 8]}}, bytes(8)), "does not fit"),
+        (whole({"a": {**A, "data_offsets": [False, 8]}}, bytes(8)), "damaged header at a"),
         (whole({"a": {**A, "shape": [3]}}, bytes(8)), "does not fit"),
         (whole({"a": {**A, "shape": [2**62, 2**62]}}, bytes(8)), "does not fit"),
         (whole({"a": {**A, "shape": [-1, -2]}}, bytes(8)), "the shape of a is none"),
