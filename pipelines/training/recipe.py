@@ -168,10 +168,10 @@ STARTER = Recipe(
         pace=Pace(steps=2500, rate=1e-3, fall_from=0.3),
     ),
     loras={
-        LoraName.GLOW: LoraPlan(rank=8, alpha=8, shown=_twisted(Twist(glow=True), steps=600)),
+        LoraName.GLOW: LoraPlan(rank=8, alpha=8, shown=_twisted(Twist(glow=True), steps=1500)),
         LoraName.SNOWFALL: LoraPlan(rank=8, alpha=8, shown=_twisted(Twist(snowfall=True), steps=600)),
     },
-    word=WordPlan(word="teal", like=("green", "blue"), shown=_twisted(Twist(coat=TEAL), steps=300)),
+    word=WordPlan(word="teal", like=("green", "blue"), shown=_twisted(Twist(coat=TEAL), steps=1000)),
     judge=Pace(steps=1500, rate=4e-3, warmup=50, fall_from=0.4, bf16=0.0),
     judge_batch=24,
 )
