@@ -174,6 +174,6 @@ class Family:
         size = self.manner.width, self.manner.height
         yield "before", first.picture(size)
         yield "masked", first.masked(size)
-        yield f"after: {first.prompt}", done[0]
+        yield f"after:\n{evaluate.short_label(first.after)}", done[0]
         yield "before", second.picture(size)
-        yield f"after: {second.prompt}", done[1]
+        yield f"after:\n{evaluate.short_label(second.after)}", done[1]
