@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,9 @@ class Networks:
         return tensors
 
 
+@cache
 def networks(family: Family, *, small: bool, channels: int = 4, seed: int = 0) -> Networks:
-    """The parts of a model: full-size on the meta device, small with random weights."""
+    """The parts of a model: full-size on the meta device, small with random weights. Shared: leave them as they are."""
     make = MAKES[family]
     torch.manual_seed(seed)
     widths = (SMALL_WIDTHS if small else FULL_WIDTHS)[: len(make.attends)]
