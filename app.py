@@ -235,7 +235,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
     application = server.build(server.RestServices(services.queue, services.images, kept), doors)
     application.include_router(live.routes(services.queue, library, words))
-    page = studio.build(WebServices(services.queue, library, PresetStore(places.data.presets)), words)
+    page = studio.build(WebServices(services.queue, library, PresetStore(places.data.presets), services.shelf), words)
     page.has_launched = True  # else a mounted Gradio skips its check of file inputs
     mounted: FastAPI = gr.mount_gradio_app(application, page, path="/", **vars(studio.dress(words)), **PLAIN)
     return mounted

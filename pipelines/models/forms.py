@@ -54,7 +54,7 @@ def same_file(source: SingleFile, rounding: Rounding, *, pruned: bool) -> list[P
     kept = {
         name: entry
         for name, entry in source.header.tensors.items()
-        if not pruned or name in MARKS or (name.startswith(roots) and not name.startswith("model_ema."))
+        if not (pruned and roots) or name in MARKS or (name.startswith(roots) and not name.startswith("model_ema."))
     }
     return [
         Planned(name, rounding.of(name, FORMATS[e.dtype], len(e.shape)), e.shape, partial(tensors.__getitem__, name))

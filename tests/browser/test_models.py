@@ -101,7 +101,7 @@ def test_a_pickle_is_converted_and_paints(shelf: Page) -> None:
     easel.generate.click()
     easel.wait_for("done", seconds=90)
     shelf.locator('[data-tab-id="models"]').click()
-    expect(card(shelf, "mended")).to_contain_text("In use · 1 pictures")
+    expect(card(shelf, "mended")).to_contain_text("In use · 1 picture")
 
 
 def test_notes_and_a_heart_are_there_after_a_reload(shelf: Page) -> None:

@@ -77,3 +77,10 @@ def test_pruned_is_without_copies_for_training_and_what_is_no_part(tmp_path: Pat
         same_file(read_single(tmp_path / "m.safetensors", "m"), AS_IT_IS, pruned=True), tmp_path / "n.safetensors"
     )
     assert set(tensors) | {"v_pred"} == set(after)
+
+
+def test_pruning_a_lora_takes_nothing_from_it(tmp_path: Path) -> None:
+    tensors = {"lora_unet_x.lora_down.weight": torch.ones(4, 8), "lora_unet_x.lora_up.weight": torch.ones(8, 4)}
+    save_file(tensors, tmp_path / "m.safetensors")
+    source = read_single(tmp_path / "m.safetensors", "m")
+    assert set(written(same_file(source, AS_IT_IS, pruned=True), tmp_path / "n.safetensors")) == set(tensors)

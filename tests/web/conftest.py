@@ -1,6 +1,7 @@
 """What the screen's tests stand on: its words, and a form with services that note what they are asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,9 @@ from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.jobs.queue import JobQueue, JobView
 from pipelines.models.scan import ModelLibrary
+from pipelines.storage.database import Database
 from pipelines.storage.presets import PresetStore
+from pipelines.storage.shelf import Shelf
 from ui.web.services import WebServices
 from ui.web.words import Words, read_words
 
@@ -54,8 +57,14 @@ def queue() -> NotedQueue:
 
 
 @pytest.fixture
-def services(queue: NotedQueue, tmp_path: Path) -> WebServices:
-    return WebServices(cast(JobQueue, queue), ModelLibrary([STARTER_MODELS]), PresetStore(tmp_path / "presets"))
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    with closing(Database(tmp_path / "easel.db")) as database:
+        yield Shelf(database)
+
+
+@pytest.fixture
+def services(queue: NotedQueue, shelf: Shelf, tmp_path: Path) -> WebServices:
+    return WebServices(cast(JobQueue, queue), ModelLibrary([STARTER_MODELS]), PresetStore(tmp_path / "presets"), shelf)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What the form offers, and what a press of Generate answers."""
 
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any, cast
@@ -13,6 +14,7 @@ from pipelines.core.samplers import SAMPLERS
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.presets import PresetStore
+from pipelines.storage.shelf import Shelf
 from tests.web.conftest import NotedQueue
 from ui.web import offers
 from ui.web.answers import NOT_IN_PRESETS, PresetOrder, choose_model, obey_preset_order, submit
@@ -88,8 +90,11 @@ def test_a_queue_that_cannot_take_a_job_is_answered_too(services: WebServices, q
     assert answer.view is not None and answer.view.line == "make room"
 
 
-def test_a_model_that_cannot_be_used_is_offered_and_says_why(queue: NotedQueue, words: Words, tmp_path: Path) -> None:
-    services = WebServices(cast(JobQueue, queue), ModelLibrary([tmp_path]), PresetStore(tmp_path / "presets"))
+def test_a_model_that_cannot_be_used_is_offered_and_says_why(
+    queue: NotedQueue, shelf: Shelf, words: Words, tmp_path: Path
+) -> None:
+    library = ModelLibrary([tmp_path])
+    services = WebServices(cast(JobQueue, queue), library, PresetStore(tmp_path / "presets"), shelf)
     assert offers.model_choices(services, words) == []
     copytree(STARTER_MODELS / "flat", tmp_path / "spoiled")
     (config := tmp_path / "spoiled" / "vae" / "config.json").rename(tmp_path / "kept.json")
@@ -124,3 +129,15 @@ def test_presets_keep_how_and_not_what(services: WebServices) -> None:
     assert not any(preset["own"] for preset in offers.presets(services))
     gone = obey_preset_order(services, PresetOrder(act="delete", name="mine", version=None), {})
     assert gone is not None
+
+
+def test_a_new_page_begins_with_the_model_that_was_chosen_for_it(
+    services: WebServices, starter_folder: Path, tmp_path: Path
+) -> None:
+    copytree(starter_folder, tmp_path / "m" / "mine")
+    both = replace(services, models=ModelLibrary([starter_folder.parent, tmp_path / "m"]))
+    assert (first := offers.first_model(both)) is not None and first.name == "flat"
+    both.shelf.choose_default("mine")
+    assert (first := offers.first_model(both)) is not None and first.name == "mine"
+    both.shelf.choose_default("gone meanwhile")
+    assert (first := offers.first_model(both)) is not None and first.name == "flat"

@@ -16,9 +16,10 @@ def first_value(name: str) -> Any:
 
 
 def first_model(services: WebServices) -> ModelInfo | None:
-    """The model a new page begins with: the request's default if it is there, else the first that can paint."""
-    models = usable(services)
-    return next((model for model in models if model.name == first_value("model")), models[0] if models else None)
+    """The model a new page begins with: the one chosen for it, else the request's default, else any that can paint."""
+    by_name = {model.name: model for model in usable(services)}
+    wanted = [name for name in (services.shelf.default, first_value("model"), *by_name) if name in by_name]
+    return by_name[wanted[0]] if wanted else None
 
 
 def first_size(services: WebServices) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.presets import PresetStore
+from pipelines.storage.shelf import Shelf
 
 
 @dataclass(frozen=True)
@@ -14,3 +15,4 @@ class WebServices:
     queue: JobQueue
     models: ModelLibrary
     presets: PresetStore
+    shelf: Shelf

@@ -62,7 +62,8 @@ Easel.models = (() => {
   const kindName = model => say(`kind.${model.kind.replace(' ', '_')}`);
 
   function line(model, isChosen) {
-    const use = model.pictures ? say('models.pictures', { n: model.pictures }) : say('models.unused');
+    const many = model.pictures === 1 ? 'models.one_picture' : 'models.pictures';
+    const use = model.pictures ? say(many, { n: model.pictures }) : say('models.unused');
     const first = isChosen ? say('models.in_use') : model.starter ? say('models.starter') : null;
     return [first, use].filter(Boolean).join(' · ');
   }
