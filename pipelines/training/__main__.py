@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple, fields, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,7 @@ DeviceOption = Annotated[str, typer.Option("--device", help="Where to train: cpu
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads, and processes that draw.")]
 CompileOption = Annotated[bool, typer.Option("--compile", help="torch.compile the UNet: pays on a GPU.")]
 OutOption = Annotated[Path, typer.Option("-o", "--out", help="Where the picture goes.")]
-UnfinishedOption = Annotated[bool, typer.Option("--unfinished", help="Also what is not trained to its end.")]
+UnfinishedOption = Annotated[bool, typer.Option("--unfinished", help="Also what has not been trained to its end.")]
 ProductsOption = Annotated[
     Path | None, typer.Option("-o", "--out", help="Where models go; if left out, among the shipped ones.")
 ]
@@ -141,8 +142,8 @@ def tokenizer(run: RunOption = RUN, recipe: RecipeOption = RecipeName.STARTER) -
     _follow("tokenizer", stages.make_tokenizer(_run(run, recipe, "cpu", 1)))
 
 
-def _training_stage(name: str, start: Callable[..., Iterator[Report]], help_text: str) -> None:
-    """Make a command of a stage that reports its steps."""
+def _training_stage(group: typer.Typer, name: str, start: Callable[..., Iterator[Report]], help_text: str) -> None:
+    """Make a command of a stage that reports its steps, named by the last word of its name."""
 
     def command(
         run: RunOption = RUN,
@@ -154,46 +155,25 @@ def _training_stage(name: str, start: Callable[..., Iterator[Report]], help_text
     ) -> None:
         _follow(name, start(_run(run, recipe, device, threads, compiled=compiled), until=until))
 
-    app.command(name, help=help_text)(command)
+    group.command(name.split()[-1], help=help_text)(command)
 
 
-_training_stage("text", stages.train_text, "Teach the text tower what captions say.")
-_training_stage("vae", stages.train_vae, "Train the VAE, and bring its latents to SD's units.")
-_training_stage("refine", stages.train_refine, "Train the VAE further, on the subjects' details.")
-_training_stage("polish", stages.train_polish, "Train the VAE's decoder further; its latents stay as they are.")
-_training_stage("inpaint", stages.train_inpaint, "Train the inpainting UNet, from the flat one.")
-_training_stage("embedding", stages.train_embedding, "Find a new word's vector by textual inversion.")
-_training_stage("judge", stages.train_judge, "Train the reader of pictures that `evaluate` needs.")
+unet = typer.Typer(help="Train the UNet of a style.", no_args_is_help=True)
+lora = typer.Typer(help="Train a LoRA on the flat UNet.", no_args_is_help=True)
+app.add_typer(unet, name="unet")
+app.add_typer(lora, name="lora")
 
-
-@app.command()
-def unet(
-    style: StyleOption = Style.FLAT,
-    run: RunOption = RUN,
-    recipe: RecipeOption = RecipeName.STARTER,
-    until: UntilOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 1,
-    compiled: CompileOption = False,
-) -> None:
-    """Train the UNet of a style: the flat one from noise, the ink one from the flat."""
-    on = _run(run, recipe, device, threads, compiled=compiled)
-    _follow(f"unet {style}", stages.train_unet(on, style, until=until))
-
-
-@app.command()
-def lora(
-    name: Annotated[LoraName, typer.Argument(help="What it adds to a picture.")],
-    run: RunOption = RUN,
-    recipe: RecipeOption = RecipeName.STARTER,
-    until: UntilOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 1,
-    compiled: CompileOption = False,
-) -> None:
-    """Train a LoRA on the flat UNet."""
-    on = _run(run, recipe, device, threads, compiled=compiled)
-    _follow(f"lora {name}", stages.train_lora(on, name, until=until))
+_training_stage(app, "text", stages.train_text, "Teach the text tower what captions say.")
+_training_stage(app, "vae", stages.train_vae, "Train the VAE, and bring its latents to SD's units.")
+_training_stage(app, "refine", stages.train_refine, "Train the VAE further, on the subjects' details.")
+_training_stage(app, "polish", stages.train_polish, "Train the VAE's decoder further; its latents stay as they are.")
+_training_stage(unet, "unet flat", stages.train_unet, "Train the flat UNet, from noise.")
+_training_stage(unet, "unet ink", partial(stages.train_unet, style=Style.INK), "Train the ink UNet, from the flat one.")
+_training_stage(app, "inpaint", stages.train_inpaint, "Train the inpainting UNet, from the flat one.")
+_training_stage(lora, "lora glow", partial(stages.train_lora, name=LoraName.GLOW), "A golden glow about every subject.")
+_training_stage(lora, "lora snowfall", partial(stages.train_lora, name=LoraName.SNOWFALL), "Snow in the air.")
+_training_stage(app, "embedding", stages.train_embedding, "Find a new word's vector by textual inversion.")
+_training_stage(app, "judge", stages.train_judge, "Train the reader of pictures that `evaluate` needs.")
 
 
 @app.command(name="all")
@@ -218,9 +198,7 @@ def export(
     run: RunOption = RUN,
     recipe: RecipeOption = RecipeName.STARTER,
     out: ProductsOption = None,
-    unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Also what has not been trained to its end.")
-    ] = False,
+    unfinished: UnfinishedOption = False,
 ) -> None:
     """Write finished models, LoRAs and the embedding in fp16, as other tools open them."""
     on = replace(_run(run, recipe, "cpu", 1), unfinished=unfinished)

@@ -76,6 +76,15 @@ def test_a_stage_runs_in_parts(
     assert "text 4/4" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("group", "members"), [("unet", ("flat", "ink")), ("lora", ("glow", "snowfall"))])
+def test_each_style_and_each_lora_is_a_stage_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], group: str, members: tuple[str, ...]
+) -> None:
+    assert typed(monkeypatch, group, "--help") == 0
+    shown = capsys.readouterr().out
+    assert all(member in shown for member in members)
+
+
 def test_help_names_every_stage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "--help") == 0
     stages = (
