@@ -155,7 +155,7 @@ def _training_stage(group: typer.Typer, name: str, start: Callable[..., Iterator
     ) -> None:
         _follow(name, start(_run(run, recipe, device, threads, compiled=compiled), until=until))
 
-    group.command(name.split()[-1], help=help_text)(command)
+    group.command(name.rsplit(maxsplit=1)[-1], help=help_text)(command)
 
 
 unet = typer.Typer(help="Train the UNet of a style.", no_args_is_help=True)
