@@ -73,7 +73,6 @@ class Prediction(StrEnum):
     EPSILON = "epsilon"
     V = "v_prediction"
     EDM = "edm"
-    FLOW = "flow"
 
 
 class ModelInfo(BaseModel):

@@ -8,7 +8,6 @@ Stability-AI/generative-models (`openaimodel.py`, `model.py`), mlfoundations/ope
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cached_property
 from typing import TypeVar
 
 RESNET = {
@@ -63,18 +62,6 @@ class Names:
         """Where the tensor called `diffusers` there is in the original; None when the table has none."""
         found = _longest(diffusers, self.modules)
         return Origin(found[0].name + found[1], found[0].view) if found else None
-
-    def to_diffusers(self, original: str) -> str | None:
-        """diffusers' name of a tensor, or of the first of three in one; None when the table has none."""
-        found = _longest(original, self._back)
-        return found[0] + found[1] if found else None
-
-    @cached_property
-    def _back(self) -> Mapping[str, str]:
-        back: dict[str, str] = {}
-        for diffusers, origin in self.modules.items():
-            back.setdefault(origin.name, diffusers)
-        return back
 
 
 T = TypeVar("T")

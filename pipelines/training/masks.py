@@ -1,7 +1,6 @@
 """Masks as people paint them, for the inpainting model: around a subject, a few strokes, a box, everything."""
 
 import random
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -31,9 +30,6 @@ def subject_mask(box: tuple[float, float, float, float], size: Size, margin: flo
     pixels = np.array(box) * (width, height, width, height)
     ImageDraw.Draw(mask).rectangle(_grown(pixels, (margin,) * 4, size), fill=1)
     return np.asarray(mask)
-
-
-MaskPainter = Callable[[random.Random, ImageDraw.ImageDraw, np.ndarray, Size], None]
 
 
 def _subject(rng: random.Random, pen: ImageDraw.ImageDraw, boxes: np.ndarray, size: Size) -> None:

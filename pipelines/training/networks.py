@@ -84,8 +84,3 @@ def zero(module: nn.Module) -> None:
     """Set every parameter of `module` to 0."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Trainable numbers in `module`."""
-    return sum(p.numel() for p in module.parameters())

@@ -90,10 +90,6 @@ class Recipe:
     judge: Pace
     judge_batch: int
 
-    def plans(self) -> tuple[UnetPlan, ...]:
-        """Everything that UNets are shown."""
-        return (self.flat, self.ink, self.inpaint, *(plan.shown for plan in self.loras.values()), self.word.shown)
-
     def picture_set(self, plan: UnetPlan, bucket: BucketPlan) -> PictureSet:
         """What is shown of one size."""
         return PictureSet(

@@ -19,7 +19,7 @@ from pipelines.training.diffusion import (
 from pipelines.training.examples import Bucket, ExampleStream
 from pipelines.training.latents import LatentSet
 from pipelines.training.loop import Job, Pace, train
-from pipelines.training.networks import new_text_encoder, new_unet, parameter_count
+from pipelines.training.networks import new_text_encoder, new_unet
 from pipelines.training.pictures import PictureSet
 from pipelines.training.tokenizer import train_tokenizer, world_texts
 
@@ -139,4 +139,4 @@ def test_the_unet_has_sd1s_blocks_at_a_shippable_size() -> None:
     input_blocks = 1 + sum(len(b.resnets) + len(b.downsamplers or []) for b in unet.down_blocks)
     output_blocks = sum(len(b.resnets) for b in unet.up_blocks)
     assert (input_blocks, output_blocks) == (12, 12)
-    assert parameter_count(unet) < 5.7e6
+    assert unet.num_parameters() < 5.7e6

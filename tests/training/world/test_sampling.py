@@ -17,7 +17,8 @@ ALL = [
 ]
 
 
-TO_UNETS = [STARTER.picture_set(plan, bucket) for plan in STARTER.plans() for bucket in plan.buckets]
+PLANS = (STARTER.flat, STARTER.ink, STARTER.inpaint, STARTER.word.shown, *(p.shown for p in STARTER.loras.values()))
+TO_UNETS = [STARTER.picture_set(plan, bucket) for plan in PLANS for bucket in plan.buckets]
 SHOWN = dict.fromkeys([*STARTER.vae_sets, *TO_UNETS])
 
 
