@@ -55,6 +55,10 @@ class ModelUnusable(EaselError):
     """A model that is listed but cannot be loaded: files missing, cut or of a kind that cannot run yet."""
 
 
+class OutOfMemory(EaselError):
+    """The device has no room for what was asked; less of it may fit."""
+
+
 class StorageProblem(EaselError):
     """A file or the database could not be written or read: full disk, rights, a damaged file."""
 

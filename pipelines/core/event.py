@@ -135,11 +135,15 @@ class DeviceStatus(BaseEvent):
     type: Literal["device"] = "device"
     label: str
     """`NVIDIA RTX 4070`, `CPU`, ..."""
+    kind: str = "cpu"
+    """`cpu`, `cuda` or `mps`."""
     used: int
     """Bytes in use on the device (on a CPU: of the machine's memory)."""
     total: int
     """Bytes."""
-    model: str | None = None
-    """The model in memory."""
+    room: int = 0
+    """Bytes that a job may use: what is free, and what models hold that could be freed."""
+    models: tuple[str, ...] = ()
+    """The models in memory, the one used last first."""
     problem: Problem | None = None
     """Why the worker cannot work just now, if so."""

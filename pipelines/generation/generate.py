@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 
-from pipelines.core.error import EaselError
 from pipelines.core.event import Preview, Progress
+from pipelines.core.placement import Phase
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopSignal
 from pipelines.generation.conditioning import Conditioning, encode
-from pipelines.generation.denoise import denoise
+from pipelines.generation.denoise import Denoised, denoise
 from pipelines.generation.forecast import Forecast
 from pipelines.generation.guidance import GuidedDenoiser, StoppedNow
 from pipelines.generation.knowledge import Canvas
@@ -23,8 +22,9 @@ from pipelines.generation.previews import Previewer
 from pipelines.generation.samplers import NUMERICS
 from pipelines.generation.schedules import SCHEDULE_FUNCTIONS, Plan
 from pipelines.models.blueprint import PIXELS_PER_LATENT
+from pipelines.models.budget import Thrift
 from pipelines.models.loading import LoadedModel
-from pipelines.models.memory import is_memory_error
+from pipelines.models.memory import watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +40,32 @@ class Painted:
 
 
 def generate(
-    request: GenerateRequest, model: LoadedModel, stop: StopSignal, *, first: int = 0
+    request: GenerateRequest, model: LoadedModel, stop: StopSignal, *, first: int = 0, thrift: Thrift | None = None
 ) -> Iterator[Progress | Preview | Painted]:
     """Pictures `first`, `first + 1`, ... of `request`, with what happens on the way.
 
-    Ends early, and in silence, when `stop` asks. Events of a batch name its first picture.
-    Raises EaselError when the request cannot be painted with this model or on this device.
+    Ends early, and in silence, when `stop` asks. Events of a batch name its first picture. `thrift`: how sparingly
+    memory is used; None: as asked. Raises EaselError when the request cannot be painted with this model, RanOut when
+    the device has no room for it.
     """
+    thrift = thrift or Thrift(at_once=request.batch_size)
     batches = [
-        range(start, min(start + request.batch_size, request.count))
-        for start in range(first, request.count, request.batch_size)
+        range(start, min(start + thrift.at_once, request.count))
+        for start in range(first, request.count, thrift.at_once)
     ]
-    with _memory_errors(request):
+    with watched(Phase.DENOISING):
         negative = request.negative_prompt if request.cfg != 1 else None
         conditioning = encode(model, request.prompt, negative, clip_skip=request.clip_skip)
-        previewer = Previewer(model, request.preview_every)
-        forecast = Forecast([len(batch) for batch in batches], request.steps)
-        for batch in batches:
-            if stop.after_picture:
-                return
-            try:
-                yield from Batch(request, model, conditioning, batch).paint(stop, previewer, forecast)
-            except StoppedNow:
-                return
+    previewer = Previewer(model, request.preview_every)
+    forecast = Forecast([len(batch) for batch in batches], request.steps)
+    for indices in batches:
+        if stop.after_picture:
+            return
+        batch = Batch(request, model, conditioning, indices, tiled=thrift.tiled)
+        try:
+            yield from batch.paint(stop, previewer, forecast)
+        except StoppedNow:
+            return
 
 
 @dataclass(frozen=True)
@@ -73,32 +76,40 @@ class Batch:
     model: LoadedModel
     conditioning: Conditioning
     indices: Sequence[int]
+    tiled: bool = False
+    """The decoder works in tiles."""
 
     def paint(
         self, stop: StopSignal, previewer: Previewer, forecast: Forecast
     ) -> Iterator[Progress | Preview | Painted]:
-        """Raises StoppedNow."""
+        """Raises StoppedNow, RanOut."""
         request, began = self.request, time.monotonic()
         yield self._progress(0, forecast.batch_begins())
-        denoiser = GuidedDenoiser(
-            self.model, self.conditioning, request.cfg, Canvas(request.width, request.height, len(self.indices)), stop
-        )
-        numerics = NUMERICS[request.sampler]
-        plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config)
-        noise = self._noise()
-        for done in denoise(numerics.solver(denoiser, noise), SCHEDULE_FUNCTIONS[request.schedule](plan), noise):
-            if done.number == 0:
-                continue
-            yield self._progress(done.number, forecast.step_done(done.number))
-            if denoiser.latest is not None and previewer.due(done.number):
-                yield Preview(picture=self.indices[0] + 1, step=done.number, jpeg=previewer.draw(denoiser.latest))
+        with watched(Phase.DENOISING):
+            denoiser = self._denoiser(stop)
+            for done in self._walk(denoiser):
+                if done.number == 0:
+                    continue
+                yield self._progress(done.number, forecast.step_done(done.number))
+                if denoiser.latest is not None and previewer.due(done.number):
+                    yield Preview(picture=self.indices[0] + 1, step=done.number, jpeg=previewer.draw(denoiser.latest))
         for index, latent in zip(self.indices, torch.split(done.latents, 1), strict=True):
             if stop.now:
                 raise StoppedNow
-            image = decode(self.model, latent)
+            with watched(Phase.DECODING):
+                image = decode(self.model, latent, tiled=self.tiled)
             seconds = (time.monotonic() - began) / len(self.indices)
             yield Painted(index, request.seed_of(index), image, seconds)
         forecast.batch_done()
+
+    def _denoiser(self, stop: StopSignal) -> GuidedDenoiser:
+        canvas = Canvas(self.request.width, self.request.height, len(self.indices))
+        return GuidedDenoiser(self.model, self.conditioning, self.request.cfg, canvas, stop)
+
+    def _walk(self, denoiser: GuidedDenoiser) -> Iterator[Denoised]:
+        request, numerics, noise = self.request, NUMERICS[self.request.sampler], self._noise()
+        plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config)
+        return denoise(numerics.solver(denoiser, noise), SCHEDULE_FUNCTIONS[request.schedule](plan), noise)
 
     def _noise(self) -> Noise:
         request = self.request
@@ -114,19 +125,3 @@ class Batch:
         return Progress(
             picture=self.indices[0] + 1, count=request.count, step=step, steps=request.steps, seconds_left=seconds_left
         )
-
-
-@contextmanager
-def _memory_errors(request: GenerateRequest) -> Iterator[None]:
-    """A device without room for this request, as a person can read it."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_memory_error(error):
-            raise
-        size = f"{request.width} x {request.height}"
-        several = request.batch_size > 1
-        problem = f"The device has not enough memory for {request.batch_size if several else 'one'} of {size} at once"
-        fix = "paint fewer at once" if several else "use a smaller size or precision fp16"
-        field = "batch_size" if several else "width"
-        raise EaselError(problem, fix=fix, field=field, detail=str(error)) from error

@@ -62,7 +62,7 @@ def under_the_mask(model: LoadedModel, canvas: Canvas) -> Tensor | None:
 
 @torch.inference_mode()
 def _all_masked(model: LoadedModel, canvas: Canvas) -> Tensor:
-    grey = torch.zeros((1, 3, canvas.height, canvas.width), dtype=model.vae.dtype, device=model.device)
+    grey = torch.zeros((1, 3, canvas.height, canvas.width), dtype=model.dtype, device=model.device)
     latents = model.vae.encode(grey).latent_dist.mode() * model.vae.config.scaling_factor
     height, width = canvas.height // PIXELS_PER_LATENT, canvas.width // PIXELS_PER_LATENT
     mask = torch.ones((1, 1, height, width), device=model.device, dtype=latents.dtype)

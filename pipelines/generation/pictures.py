@@ -1,27 +1,31 @@
 """From latents to pictures: the VAE's decoder, one picture at a time."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipelines.core.error import EaselError
+from pipelines.models.blueprint import PIXELS_PER_LATENT
+from pipelines.models.budget import TILE
 from pipelines.models.loading import LoadedModel
+from pipelines.models.on_use import brought
 
 
-def decode(model: LoadedModel, latents: Tensor) -> Image.Image:
+def decode(model: LoadedModel, latents: Tensor, *, tiled: bool = False) -> Image.Image:
     """The picture of one latent (1, c, h/8, w/8). One at a time: a decoder needs more memory than all steps before.
 
-    A decoder that overflows is tried once more in float32. Raises EaselError when there is still no picture, rather
-    than hand out a black one.
+    A decoder that overflows is tried once more in float32. `tiled`: piece by piece, in less memory still. Raises
+    EaselError when there is still no picture, rather than hand out a black one.
     """
-    pixels = _decoded(model.vae, latents)
-    if not pixels.isfinite().all() and model.vae.dtype != torch.float32:
-        with in_float32(model.vae):
-            pixels = _decoded(model.vae, latents)
+    with tiling(model.vae) if tiled else nullcontext():
+        pixels = _decoded(model.vae, latents, model.dtype)
+        if not pixels.isfinite().all() and model.dtype != torch.float32:
+            with brought(model.vae, model.device, torch.float32):
+                pixels = _decoded(model.vae, latents, torch.float32)
     if not pixels.isfinite().all():
         raise EaselError(
             f"The picture came out empty: the numbers overflowed in {_word(model.dtype)}",
@@ -34,9 +38,9 @@ def decode(model: LoadedModel, latents: Tensor) -> Image.Image:
 
 
 @torch.inference_mode()
-def _decoded(vae: Any, latents: Tensor) -> Tensor:
+def _decoded(vae: Any, latents: Tensor, dtype: torch.dtype) -> Tensor:
     """(1, 3, h, w) float32, the picture in -1..1."""
-    pixels: Tensor = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
+    pixels: Tensor = vae.decode((latents / vae.config.scaling_factor).to(dtype), return_dict=False)[0]
     return pixels.float()
 
 
@@ -47,18 +51,14 @@ def _to_image(pixels: Tensor) -> Image.Image:
 
 
 @contextmanager
-def in_float32(network: Any) -> Iterator[None]:
-    """`network` in float32 meanwhile; widening and narrowing back changes no weight."""
-    dtype = network.dtype
-    if dtype == torch.float32:
-        yield
-        return
-    # torch's own `to`: the one of diffusers logs a warning about modules kept in float32, of which there are none.
-    nn.Module.to(network, torch.float32)
+def tiling(vae: Any) -> Iterator[None]:
+    """`vae` working in overlapping tiles meanwhile."""
+    vae.tile_sample_min_size, vae.tile_latent_min_size = TILE, TILE // PIXELS_PER_LATENT
+    vae.enable_tiling()
     try:
         yield
     finally:
-        nn.Module.to(network, dtype)
+        vae.disable_tiling()
 
 
 def _word(dtype: torch.dtype) -> str:

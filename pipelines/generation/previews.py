@@ -6,14 +6,13 @@ cheaper than the decoder; the page enlarges it. The matrix is fitted once to the
 
 import io
 import time
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from pipelines.generation.pictures import in_float32
 from pipelines.models.loading import LoadedModel
+from pipelines.models.on_use import brought
 
 SHORTEST_PAUSE = 0.1
 """Seconds between previews: the eye and the wire want no more than ten in a second."""
@@ -41,22 +40,22 @@ class Previewer:
 
 def latent_colours(model: LoadedModel) -> Tensor:
     """(c + 1, 3): latent channels and a constant -> red, green, blue in -1..1. Fitted once for each loaded model."""
-    return model.recall.get("latent colours", lambda: (_fitted(model.vae),))[0]
+    return model.recall.get("latent colours", lambda: (_fitted(model),))[0]
 
 
 @torch.inference_mode()
-def _fitted(vae: Any) -> Tensor:
+def _fitted(model: LoadedModel) -> Tensor:
     """Least squares over pictures of soft colour fields and their latents."""
     generator = torch.Generator("cpu").manual_seed(0)
     fields = torch.rand((8, 3, 5, 5), generator=generator) * 2 - 1
     pictures = torch.nn.functional.interpolate(fields, size=(64, 64), mode="bicubic", align_corners=True).clamp(-1, 1)
-    with in_float32(vae):  # some encoders overflow in float16
-        latents = vae.encode(pictures.to(vae.device)).latent_dist.mode() * vae.config.scaling_factor
+    with brought(model.vae, model.device, torch.float32):  # some encoders overflow in float16
+        latents = model.vae.encode(pictures.to(model.device)).latent_dist.mode() * model.vae.config.scaling_factor
     colours = torch.nn.functional.adaptive_avg_pool2d(pictures, latents.shape[-2:])
     a = _with_constant(latents.cpu().movedim(1, -1).reshape(-1, latents.shape[1]))
     b = colours.movedim(1, -1).reshape(-1, 3)
     matrix: Tensor = torch.linalg.lstsq(a, b).solution
-    return matrix.to(vae.device)
+    return matrix.to(model.device)
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from pipelines.models.convert import unpickled
 from pipelines.models.folder import FolderReader
 from pipelines.models.forms import Rounding, folder_as_file, same_file, write_as_folder
 from pipelines.models.headers import read_header
-from pipelines.models.loading import blueprint_of
+from pipelines.models.opening import blueprint_of
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.single import read_single
 from pipelines.models.writing import Planned, write_tensors

@@ -4,12 +4,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.core.error import EaselError
+from pipelines.core.error import EaselError, OutOfMemory
 from pipelines.core.event import Event, Finished, Loading, Noted, Stopped, Worked
 from pipelines.core.model import ModelInfo
-from pipelines.core.request import ConvertRequest, LoadRequest, ModelRequest, UnloadRequest, VerifyRequest
+from pipelines.core.request import (
+    ConvertRequest,
+    GenerateRequest,
+    LoadRequest,
+    ModelRequest,
+    Precision,
+    UnloadRequest,
+    VerifyRequest,
+)
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.converting import SUFFIX, Form, convert
+from pipelines.models.memory import RanOut
 from pipelines.models.residency import Residency
 from pipelines.models.verify import verify
 from pipelines.storage.files import safe_name
@@ -27,11 +36,9 @@ class Keeper:
         match request:
             case LoadRequest():
                 info = _there(info)
-                if not self._residency.is_lent(info, request.precision):
-                    yield Loading(model=info.name, size=info.size)
-                self._residency.lend(info, request.precision)
+                yield from self._load(info, request.precision)
             case UnloadRequest():
-                self._residency.free()
+                self._residency.free(request.model or None)
             case VerifyRequest():
                 for event in verify(_there(info)):
                     if stop.now:
@@ -41,6 +48,23 @@ class Keeper:
             case ConvertRequest():
                 yield from self._convert(request, _there(info))
         yield Finished(seconds=time.monotonic() - began)
+
+    def _load(self, info: ModelInfo, precision: Precision) -> Iterator[Event]:
+        """Into the place where a picture of its own size will want it."""
+        usual = GenerateRequest(
+            model=info.name, precision=precision, width=info.native_size, height=info.native_size
+        )  # fmt: skip
+        place = self._residency.forecast(info, usual).placement
+        if self._residency.is_lent(info, precision, placement=place):
+            return
+        yield Loading(model=info.name, size=info.size)
+        try:
+            self._residency.lend(info, precision, placement=place)
+        except RanOut as ran:
+            raise OutOfMemory(
+                f"The model {info.name!r} does not fit into the device's memory",
+                fix="use precision fp16, or close other programs that use the device", field="model", detail=ran.detail,
+            ) from ran  # fmt: skip
 
     def _convert(self, request: ConvertRequest, info: ModelInfo) -> Iterator[Event]:
         name = safe_name(request.name, noun="name", field="name")

@@ -6,18 +6,22 @@ module; it names `PainterSetup` (in `setup.py`) instead.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from pipelines.core.error import EaselError, WorkerLost
-from pipelines.core.event import DeviceStatus, Event, Finished, Loading, PictureSaved, Stopped
+from pipelines.core.error import EaselError, OutOfMemory, WorkerLost
+from pipelines.core.event import DeviceStatus, Event, Finished, Loading, Noted, PictureSaved, Stopped
+from pipelines.core.model import ModelInfo
+from pipelines.core.placement import Placement
 from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.worker import Work, ended
+from pipelines.models.budget import Forecast, Thrift, thriftier
+from pipelines.models.memory import RanOut
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
@@ -45,7 +49,7 @@ class Painter:
             return
         try:
             self._residency.lend(self._library.usable(self._favourite), Precision.AUTO)
-        except (EaselError, OSError, RuntimeError) as error:
+        except (EaselError, RanOut, OSError, RuntimeError) as error:
             log.warning("The model %s was not made ready: %s", self._favourite, error)
 
     def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
@@ -71,10 +75,7 @@ class Painter:
     def _paint(self, request: GenerateRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
         began, left = time.monotonic(), request.count - work.first
         info = work.model or self._library.usable_now(request.model)
-        if not self._residency.is_lent(info, request.precision):
-            yield Loading(model=info.name, size=info.size)
-        model = self._residency.lend(info, request.precision)
-        for event in generate(request, model, stop, first=work.first):
+        for event in self._thriftily(request, info, work.first, stop):
             if isinstance(event, Painted):
                 left -= 1
                 yield self._save(event, request, work)
@@ -82,9 +83,76 @@ class Painter:
                 yield event
         yield Stopped() if left > 0 and stop.after_picture else Finished(seconds=time.monotonic() - began)
 
+    def _thriftily(
+        self, request: GenerateRequest, info: ModelInfo, first: int, stop: StopSignal
+    ) -> Iterator[Event | Painted]:
+        """The pictures from `first` on; whenever memory runs out, with less, until nothing can be saved any more."""
+        forecast = self._residency.forecast(info, request)
+        thrift = Thrift(at_once=min(request.batch_size, request.count), placement=forecast.placement)
+        if forecast.placement is not Placement.WHOLE:
+            yield Noted(text=f"{_WAITS[forecast.placement]} ({in_gb(forecast.needs)} of {in_gb(forecast.room)} GB)")
+        while True:
+            try:
+                for event in self._attempt(request, info, first, stop, thrift):
+                    if isinstance(event, Painted):
+                        first = event.index + 1
+                    yield event
+                return
+            except RanOut as ran:
+                phase, detail = ran.phase, ran.detail
+            # Only here: before, the error held all that the attempt had in hand.
+            if self._residency.free_others(info):
+                continue
+            spared = thriftier(thrift, phase, on_cpu=self._residency.device.type == "cpu")
+            if spared is None:
+                self._residency.free()
+                raise _too_much(request, info, forecast, detail)
+            yield Noted(text=f"Memory ran out; {_difference(thrift, spared)}")
+            thrift = spared
+
+    def _attempt(
+        self, request: GenerateRequest, info: ModelInfo, first: int, stop: StopSignal, thrift: Thrift
+    ) -> Iterator[Event | Painted]:
+        """Raises RanOut."""
+        residency, place = self._residency, thrift.placement
+        if not residency.is_lent(info, request.precision, placement=place):
+            yield Loading(model=info.name, size=info.size)
+        work = residency.work(info, request, thrift)
+        model = residency.lend(info, request.precision, placement=place, work=work)
+        yield from generate(request, model, stop, first=first, thrift=thrift)
+
     def _save(self, painted: Painted, request: GenerateRequest, work: Work) -> PictureSaved:
         to = self._targets[painted.index] if self._targets else None
         saved = self._files.save(
             painted.image, request, index=painted.index, job=work.job, seconds=painted.seconds, to=to
         )
         return PictureSaved(index=saved.index, seed=saved.seed, file=saved.file, seconds=saved.seconds)
+
+
+_WAITS: Mapping[Placement, str] = {
+    Placement.TURNS: "Text encoders and VAE wait in main memory",
+    Placement.STREAMED: "The model waits in main memory and comes layer by layer",
+}
+
+
+def _difference(before: Thrift, after: Thrift) -> str:
+    """What was saved, in words."""
+    if after.at_once < before.at_once:
+        return f"now {after.at_once} at once"
+    if after.tiled and not before.tiled:
+        return "the picture is now decoded in tiles"
+    waits = _WAITS[after.placement]
+    return f"{waits[0].lower()}{waits[1:]} now"
+
+
+def _too_much(request: GenerateRequest, info: ModelInfo, forecast: Forecast, detail: str) -> OutOfMemory:
+    size = f"{request.width} x {request.height}"
+    return OutOfMemory(
+        f"The device has not enough memory for {size} with {info.name!r}: about {in_gb(forecast.needs)} GB are needed, "
+        f"{in_gb(forecast.room)} GB are free",
+        fix="use a smaller size, or close other programs that use it", field="width", detail=detail,
+    )  # fmt: skip
+
+
+def in_gb(size: int) -> str:
+    return f"{size / 1e9:.1f}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.core.attention import AUTO
 from pipelines.jobs.worker import Performer
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
@@ -19,6 +20,8 @@ class PainterSetup:
     """The models folder that new models go to."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N`, `mps`."""
+    attention: str = AUTO
+    """A key of `ATTENTIONS`."""
     favourite: str | None = None
     """The model to make ready before the first job."""
     targets: tuple[Path, ...] | None = None
@@ -30,7 +33,7 @@ class PainterSetup:
         from pipelines.jobs.perform import Painter  # noqa: PLC0415
         from pipelines.models.residency import Residency  # noqa: PLC0415
 
-        residency = Residency(self.device)
+        residency = Residency(self.device, attention=self.attention)
         return Painter(
             ModelLibrary(self.models), residency, PictureFiles(self.outputs), Keeper(residency, self.own_models),
             targets=self.targets, favourite=self.favourite,

@@ -190,7 +190,7 @@ def vae_part(tensors: Tensors, found: Found, numbers: Architecture) -> Part:
         "sample_size": numbers.native_size,
         **numbers.vae,
     }
-    return Part(config, reader.origin)
+    return Part(config, reader.origin, found.root)
 
 
 def text_part(tensors: Tensors, found: Found, numbers: TextNumbers) -> Part:
@@ -218,4 +218,4 @@ def text_part(tensors: Tensors, found: Found, numbers: TextNumbers) -> Part:
         "bos_token_id": words - 2,
         "eos_token_id": words - 1,
     }
-    return Part(config, reader.origin)
+    return Part(config, reader.origin, root)

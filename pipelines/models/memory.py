@@ -1,6 +1,30 @@
 """How running out of memory is told from every other error."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+
+from pipelines.core.placement import Phase
+
+
+class RanOut(Exception):
+    """Memory ran out. Whoever catches it may try again with less."""
+
+    def __init__(self, phase: Phase, detail: str) -> None:
+        super().__init__(detail)
+        self.phase, self.detail = phase, detail
+
+
+@contextmanager
+def watched(phase: Phase) -> Iterator[None]:
+    """Raises RanOut when memory runs out meanwhile."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_memory_error(error):
+            raise
+        raise RanOut(phase, str(error)) from error
 
 
 def is_memory_error(error: BaseException) -> bool:

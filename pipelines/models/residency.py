@@ -1,71 +1,159 @@
-"""Who is in memory: the model used last stays, the one before makes room."""
+"""Who is in memory: the models used last, as many as there is room for."""
 
 import gc
+from collections import OrderedDict
+from dataclasses import dataclass
 
 import torch
 
-from pipelines.core.error import ModelUnusable
+from pipelines.core.attention import AUTO
 from pipelines.core.event import DeviceStatus
 from pipelines.core.model import ModelInfo
-from pipelines.core.request import Precision
+from pipelines.core.placement import Phase, Placement
+from pipelines.core.request import GenerateRequest, Precision
+from pipelines.models import budget
+from pipelines.models.attention import find_attention
+from pipelines.models.blueprint import Blueprint
+from pipelines.models.budget import Forecast, Thrift
 from pipelines.models.devices import device_label, memory, resolve_device
 from pipelines.models.folder import Fingerprint, fingerprint
-from pipelines.models.loading import LoadedModel, chosen_dtype, files_behind, load
+from pipelines.models.loading import LoadedModel, Manner, chosen_dtype, load
+from pipelines.models.memory import watched
+from pipelines.models.opening import blueprint_of, files_behind
+
+SPARE = 0.9
+"""How much of what is free is planned with: allocators waste some, and other programs live here too."""
+
+
+@dataclass(frozen=True)
+class _Resident:
+    model: LoadedModel
+    files: Fingerprint
+    """Its files as they were when it was loaded."""
+    bytes: int
+    """Of its weights on the device; on a CPU also those that lie in mapped files."""
 
 
 class Residency:
-    """Lends loaded models on one device. Used by one thread: the worker's."""
+    """Lends loaded models on one device, and keeps them until another needs the room. Used by the worker's thread."""
 
-    def __init__(self, device: torch.device | str) -> None:
-        """`device`: a device, or `auto`, `cpu`, `cuda`, `cuda:N`, `mps`. Raises InvalidRequest when it is not here."""
+    def __init__(self, device: torch.device | str, *, attention: str = AUTO, limit: int | None = None) -> None:
+        """`device`: a device, or `auto`, `cpu`, `cuda`, `cuda:N`, `mps`. `limit`: bytes to be used at most.
+
+        Raises InvalidRequest when this machine has no such device, or cannot compute this attention on it.
+        """
         self.device = resolve_device(device) if isinstance(device, str) else device
+        dtype = torch.float32 if self.device.type == "cpu" else torch.float16
+        self._attention = find_attention(attention, self.device, dtype)
         self._label = device_label(self.device)
-        self._model: LoadedModel | None = None
-        self._files: Fingerprint = frozenset()
-        """The files of the model in memory, as they were when it was loaded."""
+        self._limit = limit
+        self._residents: OrderedDict[str, _Resident] = OrderedDict()
+        """By the path of the model, the one used last at the end."""
+        self._drawn: tuple[ModelInfo, Fingerprint, Blueprint] | None = None
+        """The blueprint asked for last: reading the header of a large file takes a while."""
 
-    def lend(self, info: ModelInfo, precision: Precision = Precision.AUTO) -> LoadedModel:
-        """`info` in memory, loaded when it is not there yet; the former model is freed first.
+    def forecast(self, info: ModelInfo, request: GenerateRequest) -> Forecast:
+        """What painting `request` with `info` needs, and how it can be made to fit. Raises ModelUnusable."""
+        number = self._number(info, request.precision)
+        return budget.forecast(self._blueprint(info), request, self.room, number)
 
-        Raises ModelUnusable.
+    def work(self, info: ModelInfo, request: GenerateRequest, thrift: Thrift) -> int:
+        """Bytes that painting `request` takes besides the weights. Raises ModelUnusable."""
+        return budget.work_of(self._blueprint(info), request, thrift, self._number(info, request.precision)).most
+
+    def lend(
+        self, info: ModelInfo, precision: Precision = Precision.AUTO, *,
+        placement: Placement = Placement.WHOLE, work: int = 0,
+    ) -> LoadedModel:  # fmt: skip
+        """`info` in memory, loaded when it is not there yet; others are freed until `work` bytes fit beside it.
+
+        Raises ModelUnusable, or RanOut when the device is too small even for this model alone.
         """
         files = fingerprint(*files_behind(info))  # before they are read: a change meanwhile must be noticed next time
-        model = self._model
-        if model is not None and self._is(model, info, precision, files):
-            return model
-        del model
-        self.free()
-        try:
-            self._model, self._files = load(info, self.device, precision), files
-        except MemoryError as error:
-            self.free()
-            raise ModelUnusable(
-                f"The model {info.name!r} does not fit into the memory of {self._label}",
-                fix="use precision fp16, or close other programs that use the device", field="model", detail=str(error),
-            ) from error  # fmt: skip
-        return self._model
+        manner = self._manner(info, precision, placement)
+        resident = self._residents.pop(info.path, None)
+        if resident is None or not _is(resident, info, manner, files):
+            del resident
+            number = self._number(info, precision)
+            weights = budget.weights_of(self._blueprint(info), number).on_device(manner.placement)
+            self._make_room(weights + work)
+            with watched(Phase.LOADING):
+                resident = _Resident(load(info, manner), files, weights)
+        else:
+            self._make_room(work)
+        self._residents[info.path] = resident
+        return resident.model
 
-    def is_lent(self, info: ModelInfo, precision: Precision = Precision.AUTO) -> bool:
+    def is_lent(
+        self, info: ModelInfo, precision: Precision = Precision.AUTO, *, placement: Placement = Placement.WHOLE
+    ) -> bool:
         """Whether `lend` would answer at once."""
-        model = self._model
-        return model is not None and self._is(model, info, precision, fingerprint(*files_behind(info)))
+        resident, manner = self._residents.get(info.path), self._manner(info, precision, placement)
+        return resident is not None and _is(resident, info, manner, fingerprint(*files_behind(info)))
 
-    def free(self) -> None:
-        """Give the memory back."""
-        self._model = None
+    def free(self, name: str | None = None) -> None:
+        """Give the memory of the model `name` back, or that of all."""
+        for path, resident in list(self._residents.items()):
+            if name is None or resident.model.info.name == name:
+                del self._residents[path]
+        self.collect()
+
+    def free_others(self, info: ModelInfo) -> bool:
+        """Give the memory of all models but `info` back; whether there were any."""
+        others = [path for path in self._residents if path != info.path]
+        for path in others:
+            del self._residents[path]
+        self.collect()
+        return bool(others)
+
+    def collect(self) -> None:
+        """Give memory that nobody uses any more back to the system."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     @property
-    def loaded(self) -> str | None:
-        """The name of the model in memory."""
-        return self._model.info.name if self._model is not None else None
+    def loaded(self) -> tuple[str, ...]:
+        """The names of the models in memory, the one used last first."""
+        return tuple(resident.model.info.name for resident in reversed(self._residents.values()))
+
+    @property
+    def room(self) -> int:
+        """Bytes a job may use: what is free, and what models hold that could be freed."""
+        used, total = memory(self.device)
+        # What CUDA keeps for later is as good as free. What a CPU holds is mostly pages of files: they count as free.
+        held = torch.cuda.memory_reserved(self.device) if self.device.type == "cuda" else 0
+        free = max(0, int(SPARE * (total - used))) + held
+        return free if self._limit is None else min(free, self._limit)
 
     def device_status(self) -> DeviceStatus:
         used, total = memory(self.device)
-        return DeviceStatus(label=self._label, used=used, total=total, model=self.loaded)
+        return DeviceStatus(
+            label=self._label, kind=self.device.type, used=used, total=total, room=self.room, models=self.loaded
+        )
 
-    def _is(self, model: LoadedModel, info: ModelInfo, precision: Precision, files: Fingerprint) -> bool:
-        same = model.info == info and files == self._files
-        return same and model.dtype == chosen_dtype(info, self.device, precision)
+    def _blueprint(self, info: ModelInfo) -> Blueprint:
+        files = fingerprint(*files_behind(info))
+        if self._drawn is None or self._drawn[:2] != (info, files):
+            self._drawn = info, files, blueprint_of(info)
+        return self._drawn[2]
+
+    def _make_room(self, needed: int) -> None:
+        """Free the models that were used longest ago until `needed` bytes fit beside the rest."""
+        room, freed = self.room, False
+        while self._residents and needed + sum(r.bytes for r in self._residents.values()) > room:
+            self._residents.popitem(last=False)
+            freed = True
+        if freed:
+            self.collect()
+
+    def _manner(self, info: ModelInfo, precision: Precision, placement: Placement) -> Manner:
+        return Manner(self.device, chosen_dtype(info, self.device, precision), placement, self._attention)
+
+    def _number(self, info: ModelInfo, precision: Precision) -> int | None:
+        return budget.number_bytes(info, precision, on_cpu=self.device.type == "cpu")
+
+
+def _is(resident: _Resident, info: ModelInfo, manner: Manner, files: Fingerprint) -> bool:
+    model = resident.model
+    return model.info == info and files == resident.files and model.manner == manner

@@ -14,8 +14,8 @@ from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.folder import files_of
 from pipelines.models.headers import Header, read_header
 from pipelines.models.layouts import DENOISERS, ROOTS
-from pipelines.models.loading import blueprint_of
 from pipelines.models.lora_check import lora_faults
+from pipelines.models.opening import blueprint_of
 from pipelines.models.recognise import find
 from pipelines.models.single import read_single
 

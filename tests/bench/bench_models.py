@@ -31,13 +31,12 @@ OURS = """
 import sys, time, json
 from pathlib import Path
 import torch
-from pipelines.core.request import Precision
-from pipelines.models.loading import load
+from pipelines.models.loading import Manner, load
 from pipelines.models.scan import read_model
 from tests.bench.bench_models import anonymous
 info = read_model(Path(sys.argv[1]), "m")
 before, began = anonymous(), time.perf_counter()
-model = load(info, torch.device("cpu"), Precision.AUTO)
+model = load(info, Manner(torch.device("cpu"), torch.float32))
 print(json.dumps([time.perf_counter() - began, anonymous() - before]))
 """
 STOCK = """

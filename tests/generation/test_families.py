@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from pipelines.core.error import ModelUnusable
 from pipelines.core.model import Family, Kind, Task
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.core.request import Precision
-from pipelines.models.loading import LoadedModel, load
+from pipelines.models.loading import LoadedModel, Manner, load
 from pipelines.models.scan import ModelLibrary
 from tests.generation.painting import PROMPT, ask, difference, paint
 from tests.models.synthetic import Networks, networks, stock_pipeline, write_folder, write_single
@@ -21,12 +20,13 @@ from tests.models.synthetic import Networks, networks, stock_pipeline, write_fol
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:diffusers")
 
 STEPS = 4
+IN_FULL = Manner(torch.device("cpu"), torch.float32)
 
 
 def opened(path: Path, made: Networks, *, single: bool, **scheduled: Any) -> LoadedModel:
     """`made` written to `path` and loaded as the studio loads it."""
     (write_single(path / "m.safetensors", made) if single else write_folder(path / "m", made, **scheduled))
-    return load(ModelLibrary([path]).usable("m"), torch.device("cpu"), Precision.AUTO)
+    return load(ModelLibrary([path]).usable("m"), IN_FULL)
 
 
 def painted(model: LoadedModel, **fields: Any) -> np.ndarray:
@@ -91,7 +91,7 @@ def three(tmp_path: Path) -> tuple[ModelLibrary, Networks, Networks]:
 def lent(library: ModelLibrary, name: str, **fields: Any) -> LoadedModel:
     info = library.of(ask(model=name, **fields))
     assert info is not None
-    return load(info, torch.device("cpu"), Precision.AUTO)
+    return load(info, IN_FULL)
 
 
 def test_another_vae_decodes_when_it_is_asked_for(tmp_path: Path) -> None:

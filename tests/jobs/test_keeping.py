@@ -50,10 +50,10 @@ def test_a_model_is_loaded_once_and_its_memory_given_back(file: Path, tmp_path: 
     keeper = Keeper(residency, tmp_path)
     ask = LoadRequest(model="small")
     assert [type(e) for e in keeper.perform(ask, info(file), StopSignal())] == [Loading, Finished]
-    assert residency.loaded == "small"
+    assert residency.loaded == ("small",)
     assert [type(e) for e in keeper.perform(ask, info(file), StopSignal())] == [Finished]
     assert [type(e) for e in keeper.perform(UnloadRequest(), None, StopSignal())] == [Finished]
-    assert residency.loaded is None
+    assert not residency.is_lent(info(file))
 
 
 def test_verify_reads_all_of_it_and_hashes_it(file: Path, keeper: Keeper) -> None:

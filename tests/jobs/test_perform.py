@@ -69,7 +69,7 @@ def test_a_model_that_is_not_in_memory_is_announced(outputs: Path) -> None:
     cold = PainterSetup(models=(STARTER_MODELS,), outputs=outputs, own_models=outputs, device="cpu")()
     status = cold.device_status()
     assert status is not None
-    assert status.model is None
+    assert not status.models
     first = next(iter(cold.perform(Work(small()), StopSignal())))
     assert isinstance(first, Loading)
     assert (first.model, first.size > 1_000_000) == ("flat", True)

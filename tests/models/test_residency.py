@@ -1,4 +1,4 @@
-"""Who is in memory: one model, the latest."""
+"""Who is in memory: the models used last, as many as there is room for."""
 
 import weakref
 from pathlib import Path
@@ -22,27 +22,65 @@ def two(tmp_path: Path, starter_folder: Path) -> tuple[ModelInfo, ModelInfo]:
     return read_model(starter_folder, "flat"), read_model(copy_of(starter_folder, tmp_path / "other"), "other")
 
 
+def stored(info: ModelInfo) -> list[torch.Tensor]:
+    """All weights of a folder, as they are stored."""
+    return [weight for file in Path(info.path).rglob("*.safetensors") for weight in load_file(file).values()]
+
+
 def test_the_same_model_is_lent_again_at_once(two: tuple[ModelInfo, ModelInfo]) -> None:
     residency = Residency("cpu")
     assert not residency.is_lent(two[0])
     model = residency.lend(two[0])
     assert residency.lend(two[0]) is model
     assert residency.lend(two[0], Precision.FP32) is model  # what auto means on a CPU
-    assert residency.loaded == "flat" and residency.is_lent(two[0])
+    assert residency.loaded == ("flat",) and residency.is_lent(two[0])
 
 
-def test_another_model_or_format_takes_the_place(two: tuple[ModelInfo, ModelInfo]) -> None:
+def test_models_stay_while_there_is_room(two: tuple[ModelInfo, ModelInfo]) -> None:
     residency = Residency("cpu")
+    first = residency.lend(two[0])
+    second = residency.lend(two[1])
+    assert residency.loaded == ("other", "flat")
+    assert residency.lend(two[0]) is first and residency.lend(two[1]) is second
+
+
+def test_the_model_used_longest_ago_makes_room(two: tuple[ModelInfo, ModelInfo]) -> None:
+    size = sum(weights.nbytes for weights in stored(two[0]))
+    residency = Residency("cpu", limit=int(1.5 * size))
     first = weakref.ref(residency.lend(two[0]).unet)
     second = weakref.ref(residency.lend(two[1]).unet)
-    assert first() is None
-    assert residency.loaded == "other"
+    assert first() is None and second() is not None
+    assert residency.loaded == ("other",)
+
+
+def test_a_job_that_needs_much_frees_the_others_but_not_its_own_model(two: tuple[ModelInfo, ModelInfo]) -> None:
+    size = sum(weights.nbytes for weights in stored(two[0]))
+    residency = Residency("cpu", limit=3 * size)
+    residency.lend(two[0])
+    kept = residency.lend(two[1])
+    assert residency.lend(two[1], work=2 * size) is kept
+    assert residency.loaded == ("other",)
+
+
+def test_another_format_takes_the_place_of_the_same_model(two: tuple[ModelInfo, ModelInfo]) -> None:
+    residency = Residency("cpu")
+    second = weakref.ref(residency.lend(two[1]).unet)
     assert residency.lend(two[1], Precision.BF16).dtype == torch.bfloat16
     assert second() is None
 
 
-def test_switching_models_leaks_nothing(two: tuple[ModelInfo, ModelInfo]) -> None:
+def test_one_model_or_all_can_be_freed(two: tuple[ModelInfo, ModelInfo]) -> None:
     residency = Residency("cpu")
+    networks = [weakref.ref(residency.lend(info).unet) for info in two]
+    residency.free("flat")
+    assert [network() is None for network in networks] == [True, False]
+    residency.free()
+    assert [network() is None for network in networks] == [True, True]
+
+
+def test_switching_models_leaks_nothing(two: tuple[ModelInfo, ModelInfo]) -> None:
+    size = sum(weights.nbytes for weights in stored(two[0]))
+    residency = Residency("cpu", limit=int(1.5 * size))
     gone = [weakref.ref(residency.lend(two[turn % 2]).unet) for turn in range(4)]
     assert [network() is None for network in gone] == [True] * 3 + [False]
 
@@ -60,14 +98,14 @@ def test_weights_overwritten_by_others_of_the_same_size_are_loaded(two: tuple[Mo
     assert residency.is_lent(info)
 
 
-def test_a_model_that_fails_to_load_leaves_none_behind(two: tuple[ModelInfo, ModelInfo]) -> None:
+def test_a_model_that_fails_to_load_leaves_the_others_as_they_are(two: tuple[ModelInfo, ModelInfo]) -> None:
     residency = Residency("cpu")
     residency.lend(two[0])
     cut(Path(two[1].path) / "unet" / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ModelUnusable):
         residency.lend(two[1])
-    assert residency.loaded is None
-    assert residency.lend(two[0]).info.name == "flat"
+    assert residency.loaded == ("flat",)
+    assert residency.is_lent(two[0])
 
 
 def test_the_device_says_how_full_it_is(two: tuple[ModelInfo, ModelInfo]) -> None:
@@ -75,7 +113,7 @@ def test_the_device_says_how_full_it_is(two: tuple[ModelInfo, ModelInfo]) -> Non
     residency.lend(two[0])
     status = residency.device_status()
     assert status.label.startswith("CPU") and 0 < status.used < status.total
-    assert status.model == "flat" and status.problem is None
+    assert status.models == ("flat",) and status.problem is None
 
 
 def test_auto_is_a_device_of_this_machine() -> None:

@@ -1,0 +1,150 @@
+"""What a job needs of a device's memory, told from headers before it runs. No torch here: the page asks, too.
+
+Weights are counted to the byte. What the networks work with besides is estimated from measurements at full size
+(`tests/bench/RESULTS.md`), on the cautious side.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from pipelines.core.model import ModelInfo
+from pipelines.core.placement import Phase, Placement
+from pipelines.core.request import GenerateRequest, Precision
+from pipelines.models.blueprint import PIXELS_PER_LATENT, Blueprint, Network
+
+BYTES = {Precision.FP32: 4, Precision.FP16: 2, Precision.BF16: 2}
+COMPUTED_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 2}
+"""Bytes of a number on a GPU, by the file's format: fp8 is computed in halves."""
+UNET_MAPS = 40
+"""How many maps of the UNet's first width, as large as the latents, it holds at its peak."""
+VAE_MAPS = 5
+"""How many maps of the VAE's last but one width, as large as the picture, the decoder holds at its peak."""
+TILE = 512
+"""Pixels: the side of a tile when the decoder works in tiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Bytes of a model's weights in the number format it computes in."""
+
+    unet: int
+    vae: int
+    texts: int
+    largest: int
+    """Of the largest tensor."""
+
+    def on_device(self, placement: Placement) -> int:
+        """Those that lie on the device all the time."""
+        match placement:
+            case Placement.WHOLE:
+                return self.unet + self.vae + self.texts
+            case Placement.TURNS:
+                return self.unet
+            case Placement.STREAMED:
+                return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Bytes that a job works with besides weights."""
+
+    denoising: int
+    decoding: int
+
+    @property
+    def most(self) -> int:
+        return max(self.denoising, self.decoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Thrift:
+    """How sparingly a job uses memory; the pictures are the same, but for the seams of tiles."""
+
+    at_once: int = 1
+    """Pictures in one pass."""
+    tiled: bool = False
+    """The decoder works in tiles."""
+    placement: Placement = Placement.WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a job needs, and what there is for it."""
+
+    placement: Placement
+    needs: int
+    """Bytes, with that placement."""
+    room: int
+    """Bytes that are free or could be made so."""
+
+    @property
+    def fits(self) -> bool:
+        return self.needs <= self.room
+
+
+def number_bytes(info: ModelInfo, precision: Precision, *, on_cpu: bool) -> int | None:
+    """Bytes of a weight in memory; None: as in its file, where a CPU leaves it."""
+    if on_cpu:
+        return None
+    return COMPUTED_BYTES.get(info.dtype, 2) if precision is Precision.AUTO else BYTES[precision]
+
+
+def weights_of(blueprint: Blueprint, number: int | None) -> Weights:
+    """Those of the networks of `blueprint`, `number` bytes each; None: as they are stored."""
+    towers = [list(_sizes(tower.network, number)) for tower in blueprint.towers]
+    unet, vae = list(_sizes(blueprint.unet, number)), list(_sizes(blueprint.vae, number))
+    return Weights(sum(unet), sum(vae), sum(map(sum, towers)), largest=max(map(max, (unet, vae, *towers))))
+
+
+def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, number: int | None) -> Work:
+    """What painting `request` takes besides the weights."""
+    wide = number or BYTES[Precision.FP32]  # what a CPU computes in
+    pixels = request.width * request.height
+    unet, vae = blueprint.unet.part.config, blueprint.vae.part.config
+    passes = thrift.at_once * (1 if request.cfg == 1 else 2)
+    decoded = min(pixels, TILE * TILE) if thrift.tiled else pixels
+    width = vae["block_out_channels"][1]
+    return Work(
+        denoising=UNET_MAPS * passes * unet["block_out_channels"][0] * pixels // PIXELS_PER_LATENT**2 * wide,
+        decoding=VAE_MAPS * decoded * width * wide,
+    )
+
+
+def needs(weights: Weights, work: Work) -> Mapping[Placement, int]:
+    """Bytes on the device, for each placement."""
+    return {
+        placement: weights.on_device(placement) + work.most + (0 if placement is Placement.WHOLE else weights.largest)
+        for placement in Placement
+    }
+
+
+def thriftier(thrift: Thrift, phase: Phase, *, on_cpu: bool) -> Thrift | None:
+    """What to try after memory ran out in `phase`: the least change that may help; None when nothing is left."""
+    if phase is Phase.DENOISING and thrift.at_once > 1:
+        return replace(thrift, at_once=thrift.at_once // 2)
+    if phase is Phase.DECODING and not thrift.tiled:
+        return replace(thrift, tiled=True)
+    order = _placements(on_cpu=on_cpu)
+    later = order[order.index(thrift.placement) + 1 :]
+    return replace(thrift, placement=later[0]) if later else None
+
+
+def forecast(blueprint: Blueprint, request: GenerateRequest, room: int, number: int | None) -> Forecast:
+    """The first placement that fits into `room` bytes; the smallest when none does."""
+    thrift = Thrift(at_once=min(request.batch_size, request.count))
+    by_placement = needs(weights_of(blueprint, number), work_of(blueprint, request, thrift, number))
+    order = _placements(on_cpu=number is None)
+    chosen = next((placement for placement in order if by_placement[placement] <= room), order[-1])
+    return Forecast(chosen, by_placement[chosen], room)
+
+
+def _placements(*, on_cpu: bool) -> list[Placement]:
+    """On a CPU nothing waits anywhere else: large weights stay in their files as it is."""
+    return [Placement.WHOLE] if on_cpu else list(Placement)
+
+
+def _sizes(network: Network, number: int | None) -> Iterator[int]:
+    """Bytes of each of its tensors."""
+    for name, entry in network.header.tensors.items():
+        if name.startswith(network.part.root):
+            yield entry.end - entry.start if number is None else number * entry.numel

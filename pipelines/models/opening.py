@@ -1,0 +1,39 @@
+"""From what the scan knows of a model to its blueprint, read from its files as they are now. No torch here."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from pipelines.core.model import Family, ModelInfo
+from pipelines.models.architecture import architectures
+from pipelines.models.blueprint import Blueprint, Network
+from pipelines.models.folder import FolderReader
+from pipelines.models.single import read_single
+
+
+def blueprint_of(info: ModelInfo) -> Blueprint:
+    """How to build `info`. Raises ModelUnusable."""
+    path, vae = Path(info.path), None
+    if info.vae_from and info.family:
+        vae = _vae_at(Path(info.vae_from), info.family)
+    if path.is_dir():
+        blueprint = FolderReader(path, info.name).blueprint()
+        return replace(blueprint, vae=vae) if vae else blueprint
+    lender = Path(info.text_from) if info.text_from else None
+    return read_single(path, info.name).blueprint(vae=vae, towers=_whole_at(lender).towers if lender else None)
+
+
+def files_behind(info: ModelInfo) -> tuple[Path, ...]:
+    """The files and folders that `info` is built from."""
+    return tuple(Path(path) for path in (info.path, info.vae_from, info.text_from) if path)
+
+
+def _whole_at(path: Path) -> Blueprint:
+    """A model that lends its parts."""
+    return FolderReader(path, path.name).blueprint() if path.is_dir() else read_single(path, path.stem).blueprint()
+
+
+def _vae_at(path: Path, family: Family) -> Network:
+    """The VAE in a file or folder, with the numbers of `family`."""
+    if path.is_dir():
+        return FolderReader(path, path.name).blueprint().vae
+    return read_single(path, path.stem).vae_for(architectures()[family])
