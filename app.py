@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from pipelines.core.attention import AUTO
 from pipelines.core.error import EaselError
 from pipelines.core.presets import STARTER_MODELS
-from ui.cli.options import DataOption, DeviceOption, Folders, ModelsOption, folders
+from ui.cli.options import AttentionOption, DataOption, DeviceOption, Folders, Hardware, ModelsOption, folders
 
 if TYPE_CHECKING:
     import uvicorn
@@ -70,11 +71,12 @@ def serve(
     data: DataOption = None,
     models: ModelsOption = None,
     device: DeviceOption = "auto",
+    attention: AttentionOption = AUTO,
 ) -> None:
     """Start the studio (what `app.py` alone does)."""
     from ui.cli.serve import Address
 
-    run_studio(Address(host, port), folders(data, models), device)
+    run_studio(Address(host, port), folders(data, models), Hardware(device, attention))
 
 
 @app.command()
@@ -98,6 +100,7 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     data: DataOption = None,
     models: ModelsOption = None,
     device: DeviceOption = "auto",
+    attention: AttentionOption = AUTO,
 ) -> None:
     """Paint pictures from a text."""
     from ui.cli import generate as command
@@ -106,7 +109,7 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     given |= {"sampler": sampler, "schedule": schedule}
     numbers = {"steps": steps, "cfg": cfg, "seed": seed, "count": count}
     fields = command.read_fields(given, numbers, size, settings or [])
-    command.run(fields, command.Surroundings(folders(data, models), device, output, as_json))
+    command.run(fields, command.Surroundings(folders(data, models), Hardware(device, attention), output, as_json))
 
 
 @models_app.command("list")
@@ -161,7 +164,7 @@ def models_convert(
     convert_one(model, folders(data, models), Wanted(output, dtype, pruned), as_json=as_json)
 
 
-def run_studio(address: "Address", places: Folders, device: str) -> None:
+def run_studio(address: "Address", places: Folders, hardware: Hardware) -> None:
     """Settings -> services -> studio, until it is stopped. Raises EaselError when it cannot start."""
     from pipelines.jobs.process import ProcessWorker
     from pipelines.jobs.setup import PainterSetup
@@ -170,8 +173,8 @@ def run_studio(address: "Address", places: Folders, device: str) -> None:
     with address.listen() as listener, closing(places.data.open()):
         # The worker only needs to know where its favourite is: each job brings its model's place along.
         setup = PainterSetup(
-            models=(STARTER_MODELS,), outputs=places.data.outputs, own_models=places.data.models, device=device,
-            favourite=FAVOURITE,
+            models=(STARTER_MODELS,), outputs=places.data.outputs, own_models=places.data.models,
+            device=hardware.device, attention=hardware.attention, favourite=FAVOURITE,
         )  # fmt: skip
         worker = ProcessWorker(setup, guard=places.data.worker_lock)  # loads torch while we load the page below
         token = None if address.is_private else new_token()

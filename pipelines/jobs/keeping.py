@@ -54,7 +54,7 @@ class Keeper:
         usual = GenerateRequest(
             model=info.name, precision=precision, width=info.native_size, height=info.native_size
         )  # fmt: skip
-        place = self._residency.forecast(info, usual).placement
+        place = self._residency.forecast(info, usual).thrift.placement
         if self._residency.is_lent(info, precision, placement=place):
             return
         yield Loading(model=info.name, size=info.size)

@@ -88,9 +88,9 @@ class Painter:
     ) -> Iterator[Event | Painted]:
         """The pictures from `first` on; whenever memory runs out, with less, until nothing can be saved any more."""
         forecast = self._residency.forecast(info, request)
-        thrift = Thrift(at_once=min(request.batch_size, request.count), placement=forecast.placement)
-        if forecast.placement is not Placement.WHOLE:
-            yield Noted(text=f"{_WAITS[forecast.placement]} ({in_gb(forecast.needs)} of {in_gb(forecast.room)} GB)")
+        thrift = forecast.thrift
+        if saved := _difference(Thrift(at_once=min(request.batch_size, request.count)), thrift):
+            yield Noted(text=f"To fit into {in_gb(forecast.room)} GB, {saved}")
         while True:
             try:
                 for event in self._attempt(request, info, first, stop, thrift):
@@ -107,7 +107,7 @@ class Painter:
             if spared is None:
                 self._residency.free()
                 raise _too_much(request, info, forecast, detail)
-            yield Noted(text=f"Memory ran out; {_difference(thrift, spared)}")
+            yield Noted(text=f"Memory ran out: now {_difference(thrift, spared)}")
             thrift = spared
 
     def _attempt(
@@ -130,19 +130,21 @@ class Painter:
 
 
 _WAITS: Mapping[Placement, str] = {
-    Placement.TURNS: "Text encoders and VAE wait in main memory",
-    Placement.STREAMED: "The model waits in main memory and comes layer by layer",
+    Placement.TURNS: "text encoders and VAE wait in main memory",
+    Placement.STREAMED: "the model waits in main memory and comes layer by layer",
 }
 
 
 def _difference(before: Thrift, after: Thrift) -> str:
-    """What was saved, in words."""
+    """What is saved, in words; empty when nothing is."""
+    saved = []
     if after.at_once < before.at_once:
-        return f"now {after.at_once} at once"
+        saved.append(f"{after.at_once} at once")
     if after.tiled and not before.tiled:
-        return "the picture is now decoded in tiles"
-    waits = _WAITS[after.placement]
-    return f"{waits[0].lower()}{waits[1:]} now"
+        saved.append("the picture is decoded in tiles")
+    if after.placement is not before.placement:
+        saved.append(_WAITS[after.placement])
+    return ", ".join(saved)
 
 
 def _too_much(request: GenerateRequest, info: ModelInfo, forecast: Forecast, detail: str) -> OutOfMemory:

@@ -4,7 +4,7 @@ Weights are counted to the byte. What the networks work with besides is estimate
 (`tests/bench/RESULTS.md`), on the cautious side.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipelines.core.model import ModelInfo
@@ -15,7 +15,7 @@ from pipelines.models.blueprint import PIXELS_PER_LATENT, Blueprint, Network
 BYTES = {Precision.FP32: 4, Precision.FP16: 2, Precision.BF16: 2}
 COMPUTED_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 2}
 """Bytes of a number on a GPU, by the file's format: fp8 is computed in halves."""
-UNET_MAPS = 40
+UNET_MAPS = 45
 """How many maps of the UNet's first width, as large as the latents, it holds at its peak."""
 VAE_MAPS = 5
 """How many maps of the VAE's last but one width, as large as the picture, the decoder holds at its peak."""
@@ -71,9 +71,10 @@ class Thrift:
 class Forecast:
     """What a job needs, and what there is for it."""
 
-    placement: Placement
+    thrift: Thrift
+    """The most generous that fits; the most sparing where none does."""
     needs: int
-    """Bytes, with that placement."""
+    """Bytes, in that way."""
     room: int
     """Bytes that are free or could be made so."""
 
@@ -110,14 +111,6 @@ def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, numb
     )
 
 
-def needs(weights: Weights, work: Work) -> Mapping[Placement, int]:
-    """Bytes on the device, for each placement."""
-    return {
-        placement: weights.on_device(placement) + work.most + (0 if placement is Placement.WHOLE else weights.largest)
-        for placement in Placement
-    }
-
-
 def thriftier(thrift: Thrift, phase: Phase, *, on_cpu: bool) -> Thrift | None:
     """What to try after memory ran out in `phase`: the least change that may help; None when nothing is left."""
     if phase is Phase.DENOISING and thrift.at_once > 1:
@@ -130,12 +123,25 @@ def thriftier(thrift: Thrift, phase: Phase, *, on_cpu: bool) -> Thrift | None:
 
 
 def forecast(blueprint: Blueprint, request: GenerateRequest, room: int, number: int | None) -> Forecast:
-    """The first placement that fits into `room` bytes; the smallest when none does."""
-    thrift = Thrift(at_once=min(request.batch_size, request.count))
-    by_placement = needs(weights_of(blueprint, number), work_of(blueprint, request, thrift, number))
-    order = _placements(on_cpu=number is None)
-    chosen = next((placement for placement in order if by_placement[placement] <= room), order[-1])
-    return Forecast(chosen, by_placement[chosen], room)
+    """How `request` can be painted within `room` bytes, by the first way that fits. Raises nothing."""
+    weights, told = weights_of(blueprint, number), None
+    for thrift in _ways(min(request.batch_size, request.count), on_cpu=number is None):
+        work = work_of(blueprint, request, thrift, number)
+        # One layer's weights are there twice for a moment.
+        told = Forecast(thrift, weights.on_device(thrift.placement) + weights.largest + work.most, room)
+        if told.fits:
+            break
+    assert told is not None
+    return told
+
+
+def _ways(at_once: int, *, on_cpu: bool) -> Iterator[Thrift]:
+    """From the quickest to the most sparing: tiles and single pictures cost little, streaming a lot."""
+    quick, slow = [Placement.WHOLE, Placement.TURNS], [Placement.STREAMED]
+    for placements in [[Placement.WHOLE]] if on_cpu else [quick, slow]:
+        for tiled in (False, True):
+            for together in sorted({at_once, 1}, reverse=True):
+                yield from (Thrift(together, tiled, placement) for placement in placements)
 
 
 def _placements(*, on_cpu: bool) -> list[Placement]:

@@ -76,11 +76,12 @@ class Residency:
             del resident
             number = self._number(info, precision)
             weights = budget.weights_of(self._blueprint(info), number).on_device(manner.placement)
+            find_attention(self._attention, self.device, manner.dtype)  # not every kernel takes every number format
             self._make_room(weights + work)
             with watched(Phase.LOADING):
                 resident = _Resident(load(info, manner), files, weights)
         else:
-            self._make_room(work)
+            self._make_room(resident.bytes + work)
         self._residents[info.path] = resident
         return resident.model
 

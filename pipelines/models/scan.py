@@ -117,7 +117,7 @@ class ModelLibrary:
         """The model a request is about, as it is now. Raises UnknownName, or ModelUnusable for one it cannot use."""
         match request:
             case GenerateRequest():
-                return self._with_vae(self.usable_now(request.model), request.vae)
+                return self.with_vae(self.usable_now(request.model), request.vae)
             case LoadRequest():
                 return self.usable_now(request.model)
             case UnloadRequest():
@@ -126,7 +126,7 @@ class ModelLibrary:
                 self.rescan()
                 return self.find(request.model)
 
-    def _with_vae(self, info: ModelInfo, name: str) -> ModelInfo:
+    def with_vae(self, info: ModelInfo, name: str) -> ModelInfo:
         """`info` with the VAE of another file, if one is named. Raises UnknownName, ModelUnusable."""
         if not name:
             return info

@@ -56,7 +56,9 @@ class Sketcher:
         pass
 
     def device_status(self) -> DeviceStatus:
-        return DeviceStatus(label="Pencil", used=1, total=2, models=(self._loaded,) if self._loaded else ())
+        return DeviceStatus(
+            label="Pencil", used=1, total=2, room=8_000_000_000, models=(self._loaded,) if self._loaded else ()
+        )
 
     def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
         return ended(self._perform(work, stop))

@@ -1,6 +1,7 @@
 """Checkpoints in the true layouts of the community's files, full-size by name and shape or small with real weights."""
 
 import json
+import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import init_empty_weights
 from diffusers import (
@@ -26,7 +28,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from pipelines.core.model import Family
 from pipelines.models.architecture import architectures
-from pipelines.models.headers import Header, parse_header
+from pipelines.models.headers import Header, parse_header, read_header
 from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
 from pipelines.models.vocabulary import clip_tokenizer
 
@@ -213,6 +215,26 @@ def write_hollow(file: Path, tensors: Mapping[str, Any], metadata: Mapping[str, 
     with file.open("wb") as handle:
         handle.write(struct.pack("<Q", len(text)) + text)
         handle.truncate(size)
+    return file
+
+
+def write_full_size(file: Path, family: Family) -> Path:
+    """A whole fp16 model of the true size and layout, of chance, tame enough to be run."""
+    write_hollow(file, networks(family, small=False).original())
+    header = read_header(file)
+    generator = np.random.default_rng(0)
+    chance = generator.standard_normal(1 << 22, dtype=np.float32).astype(np.float16)
+    content = np.memmap(file, np.uint8, "r+")
+    for number, (name, entry) in enumerate(header.tensors.items()):
+        weights = content[entry.start : entry.end].view(np.float16)
+        if len(entry.shape) == 1:  # norms and biases
+            weights[:] = 1.0 if name.endswith("weight") else 0.0
+            continue
+        scale = np.float16(1 / math.sqrt(math.prod(entry.shape[1:])))
+        for start in range(0, entry.numel, len(chance)):
+            some = weights[start : start + len(chance)]
+            some[:] = np.roll(chance, 7919 * number + start)[: len(some)] * scale
+    content.flush()
     return file
 
 

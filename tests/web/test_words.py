@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.core.error import UnknownName
 from pipelines.core.model import Kind
+from pipelines.core.placement import Placement
 from pipelines.core.request import KINDS, GenerateRequest, Precision
 from ui.web import words as module
 from ui.web.tabs.generate import FOLDED
@@ -19,6 +20,7 @@ BUILT = {
     *(f"precision.{precision}" for precision in Precision),
     *(f"more.{name}" for name in FOLDED),
     *(f"{begin}.{kind}" for begin in ("work", "worked") for kind in KINDS if kind != "generate"),
+    *(f"bar.needs.{placement}" for placement in (Placement.TURNS, Placement.STREAMED)),
     *(f"kind.{kind.replace(' ', '_')}" for kind in Kind),
     *(f"models.{name}" for name in ("all", "checkpoint", "lora", "embedding", "vae", "upscaler", "problem", "hidden")),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),

@@ -21,7 +21,7 @@ from pipelines.core.stop import StopSignal
 from pipelines.jobs.setup import PainterSetup
 from pipelines.jobs.worker import Work
 from ui.cli.models import pick
-from ui.cli.options import Folders
+from ui.cli.options import Folders, Hardware
 
 TEXT_FIELDS = frozenset(name for name, field in GenerateRequest.model_fields.items() if field.annotation is str)
 
@@ -119,7 +119,9 @@ def follow(work: Iterator[events.Event], *, quiet: bool) -> Iterator[events.Pict
                     yield event
                 case events.Failed(problem=p):
                     raise EaselError(p.problem, fix=p.fix, field=p.field, detail=p.detail)
-                case events.Worked() | events.Noted() | events.Hashed():
+                case events.Noted(text=text):
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+                case events.Worked() | events.Hashed():
                     pass
                 case events.Preview() | events.Queued() | events.Restarted() | events.Finished() | events.Stopped():
                     pass
@@ -132,7 +134,7 @@ class Surroundings:
     """Everything `generate` needs besides the request."""
 
     folders: Folders
-    device: str
+    hardware: Hardware
     output: Path | None
     as_json: bool
 
@@ -145,7 +147,7 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     files = targets(around.output, request)
     setup = PainterSetup(
         models=models.folders, outputs=around.folders.data.outputs, own_models=around.folders.data.models,
-        device=around.device,
+        device=around.hardware.device, attention=around.hardware.attention,
         targets=None if files is None else tuple(files),
     )  # fmt: skip
     check_writable(files[0].parent if files else setup.outputs)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.core.attention import ATTENTIONS, AUTO
 from pipelines.core.error import InvalidRequest
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.models.scan import ModelLibrary
@@ -37,6 +38,22 @@ def _device(text: str) -> str:
 DeviceOption = Annotated[
     str, typer.Option("--device", callback=_device, help="auto, cpu, cuda, cuda:N or mps: where pictures are computed.")
 ]
+
+AttentionOption = Annotated[
+    str,
+    typer.Option(
+        "--attention", callback=lambda name: ATTENTIONS.find(name, field="attention").key,
+        help=f"How attention is computed: {', '.join(one.key for one in ATTENTIONS)}.",
+    ),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What computes, and how."""
+
+    device: str = "auto"
+    attention: str = AUTO
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pipelines.core.error import (
     EaselError,
     InvalidRequest,
     ModelUnusable,
+    OutOfMemory,
     Problem,
     StorageProblem,
     UnknownName,
@@ -20,7 +21,7 @@ from pipelines.core.error import (
 )
 from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.storage.images import ImageStore
-from ui.rest import images, jobs, models
+from ui.rest import forecast, images, jobs, models
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
@@ -29,6 +30,7 @@ STATUS: dict[type[EaselError], int] = {
     QueueFull: 429,
     InvalidRequest: 422,
     ModelUnusable: 422,
+    OutOfMemory: 507,
     StorageProblem: 507,
     WorkerLost: 503,
 }
@@ -61,6 +63,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.include_router(jobs.routes(services.queue))
+    app.include_router(forecast.routes(services.queue, services.models.library))
     app.include_router(images.routes(services.images))
     app.include_router(models.routes(services.models))
 

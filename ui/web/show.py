@@ -85,6 +85,8 @@ class DeviceView(BaseModel):
     queue: int
     queue_text: str
     problem: Problem | None = None
+    models: tuple[str, ...] = ()
+    """Those in memory."""
 
 
 def show(job: JobView, event: Event | None, words: Words) -> View:
@@ -180,7 +182,7 @@ def _share_of_this(at: Progress) -> float:
 
 def _notice(job: JobView, words: Words) -> str:
     if job.restarted is None or job.state not in {"queued", "running"}:
-        return ""
+        return job.notes[-1] if job.notes and isinstance(job.request, GenerateRequest) else ""
     return words("stage.restarted", problem=job.restarted.problem.problem, picture=len(job.pictures) + 1)
 
 
@@ -208,6 +210,7 @@ def show_device(device: DeviceStatus | None, queue: int, words: Words) -> Device
         queue=queue,
         queue_text=queue_text,
         problem=device.problem,
+        models=device.models,
     )
 
 

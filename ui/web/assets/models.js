@@ -61,11 +61,13 @@ Easel.models = (() => {
 
   const kindName = model => say(`kind.${model.kind.replace(' ', '_')}`);
 
+  const inMemory = model => Boolean(Easel.live.device?.models?.includes(model.name));
+
   function line(model, isChosen) {
     const many = model.pictures === 1 ? 'models.one_picture' : 'models.pictures';
     const use = model.pictures ? say(many, { n: model.pictures }) : say('models.unused');
     const first = isChosen ? say('models.in_use') : model.starter ? say('models.starter') : null;
-    return [first, use].filter(Boolean).join(' · ');
+    return [first, inMemory(model) && say('models.in_memory'), use].filter(Boolean).join(' · ');
   }
 
   const face = model =>
@@ -96,6 +98,7 @@ Easel.models = (() => {
     kindName,
     kindLine,
     line,
+    inMemory,
     face,
     paints: model => PAINTS.has(model.kind) && !model.problem,
     workOn: name => work.get(name),

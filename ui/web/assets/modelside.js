@@ -104,8 +104,8 @@ Easel.modelSide = ({ onChoose }) => {
     return make(
       'div',
       { class: 'model-acts' },
-      loads && button('models.load', () => ask('load')),
-      loads && button('models.unload', () => ask('unload')),
+      loads && !models.inMemory(model) && button('models.load', () => ask('load')),
+      models.inMemory(model) && button('models.unload', () => ask('unload')),
       loads && !model.default && button('models.default', () => act(() => models.choose(model.name))),
       !model.problem && button('models.verify', () => ask('verify')),
       (!model.problem || isPickle) && button('models.convert', () => turn('convert')),

@@ -167,6 +167,10 @@ Easel.live.news.models.on(() => {
   if (search.offsetParent) models.refresh().catch(console.warn);
 });
 models.worked.on(draw);
+let inMemory = '';
+Easel.live.news.device.on(device => {
+  if (inMemory !== (inMemory = String(device?.models)) && search.offsetParent) draw();
+});
 Easel.form.changed.on(() => search.offsetParent && draw());
 new IntersectionObserver(seen => seen.some(one => one.isIntersecting) && models.refresh().catch(console.warn)).observe(
   element,
