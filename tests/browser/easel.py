@@ -42,6 +42,14 @@ class Easel:
         """The list of a choice."""
         return self.page.locator(f"#field-{name} select")
 
+    def pick(self, name: str, model: str, *, typed: str = "") -> None:
+        """Choose a model in a searchable list, by typing when `typed` is given."""
+        field = self.page.locator(f"#field-{name}")
+        field.locator(".pick").click()
+        if typed:
+            field.get_by_role("combobox").fill(typed)
+        field.get_by_role("option", name=model).click()
+
     def at_fault(self) -> list[str]:
         """The fields that are outlined."""
         outlined = self.page.locator(".at-fault")

@@ -201,11 +201,10 @@ def test_a_model_put_there_later_is_offered_and_one_that_cannot_be_used_says_why
         shutil.copytree(STARTER_MODELS / "flat", spoiled)
         (spoiled / "vae" / "config.json").unlink()
         easel.reload()
-        model = easel.choice("model")
-        model.select_option(label="spoiled  ·  cannot be used")
+        easel.pick("model", "spoiled")
         expect(easel.problem).to_contain_text("vae/config.json")
         assert easel.at_fault() == ["model"]
-        model.select_option(label="late  ·  SD 1.x")
+        easel.pick("model", "late", typed="1.x la")
         expect(easel.problem).to_have_count(0)
         assert easel.at_fault() == []
         easel.fill(prompt="a hill", steps=1)

@@ -95,13 +95,13 @@ def test_a_pickle_is_converted_and_paints(shelf: Page) -> None:
     card(shelf, "mended").click()
     press(shelf, "Use this model")
     easel = Easel(shelf, "")
-    expect(easel.choice("model")).to_have_value("mended")
+    expect(shelf.locator("#field-model .pick")).to_contain_text("mended")
     easel.unfold()
     easel.fill(prompt="a hill", steps=2, width=64, height=64)
     easel.generate.click()
     easel.wait_for("done", seconds=90)
     shelf.locator('[data-tab-id="models"]').click()
-    expect(card(shelf, "mended")).to_contain_text("In use · 1 picture")
+    expect(card(shelf, "mended")).to_contain_text("In use · In memory · 1 picture")
 
 
 def test_notes_and_a_heart_are_there_after_a_reload(shelf: Page) -> None:
@@ -132,4 +132,18 @@ def test_a_check_tells_the_hash_and_a_refusal_what_is_wrong(shelf: Page) -> None
 def test_a_file_that_comes_is_there_without_a_reload(shelf: Page, mixed: Studio) -> None:
     write_single(mixed.data / "models" / "late.safetensors", networks(Family.SD1, small=True), torch.float16)
     expect(card(shelf, "late")).to_be_visible()
-    expect(Easel(shelf, "").choice("model").locator("option", has_text="late")).to_have_count(1)
+    shelf.locator("#field-model .pick").click()
+    expect(shelf.locator("#field-model").get_by_role("option", name="late")).to_be_visible()
+
+
+def test_a_hidden_model_is_not_offered(shelf: Page) -> None:
+    card(shelf, "dream").click()
+    press(shelf, "Hide")
+    expect(card(shelf, "dream")).to_have_count(0)
+    shelf.locator("#field-model .pick").click()
+    expect(shelf.locator("#field-model").get_by_role("option", name="flat")).to_be_visible()
+    expect(shelf.locator("#field-model").get_by_role("option", name="dream")).to_have_count(0)
+    shelf.keyboard.press("Escape")
+    press(shelf, "Hide")  # its side is still open; shown again, it is offered again
+    shelf.locator("#field-model .pick").click()
+    expect(shelf.locator("#field-model").get_by_role("option", name="dream")).to_be_visible()

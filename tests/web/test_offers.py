@@ -58,7 +58,7 @@ def test_a_sampler_offers_only_schedules_it_can_follow(sampler: Any) -> None:
 def test_the_starter_model_is_offered_first_with_its_sizes(services: WebServices, words: Words) -> None:
     first = offers.first_model(services)
     assert first is not None and first.starter
-    assert offers.model_choices(services, words)[0][1] == first.name
+    assert offers.model_choices(services, words)[0] == {"name": first.name, "group": "SD 1.x", "note": "Starter model"}
     assert offers.first_size(services) == (first.native_size, first.native_size)
     assert offers.model_sizes(services)[first.name][0]["width"] == first.native_size
 
@@ -99,7 +99,7 @@ def test_a_model_that_cannot_be_used_is_offered_and_says_why(
     copytree(STARTER_MODELS / "flat", tmp_path / "spoiled")
     (config := tmp_path / "spoiled" / "vae" / "config.json").rename(tmp_path / "kept.json")
     chosen = choose_model(services, "spoiled", words)
-    assert offers.model_choices(services, words) == [("spoiled  ·  cannot be used", "spoiled")]
+    assert offers.model_choices(services, words) == [{"name": "spoiled", "group": "cannot be used", "note": ""}]
     assert offers.first_model(services) is None
     for answer in (chosen, submit(services, {"model": "spoiled"}, words, fresh_seed=False)):
         assert answer.view is not None and answer.view.problem is not None

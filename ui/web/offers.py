@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.core.model import PAINTS, Kind, ModelInfo
+from pipelines.core.model import PAINTS, Family, Kind, ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web.services import WebServices
@@ -33,18 +33,33 @@ def usable(services: WebServices) -> list[ModelInfo]:
     return [model for model in services.models.list() if model.kind in PAINTS and model.problem is None]
 
 
-def model_choices(services: WebServices, words: Words) -> list[tuple[str, str]]:
-    """Label and name of every model; those that cannot paint are last and say so, and why once they are chosen."""
-    paints = [model for model in services.models.list() if model.kind in PAINTS]
-    models = sorted(paints, key=lambda model: model.problem is not None)
-    says = {model.name: words("model.unusable") if model.problem else str(model.family) for model in models}
-    return [(f"{name}  ·  {said}", name) for name, said in says.items()]
+def model_choices(services: WebServices, words: Words) -> list[dict[str, str]]:
+    """Every model that is not hidden, by family; those that cannot paint are last, and say why once they are chosen."""
+    shown = [model for model in _shown(services) if model.kind in PAINTS]
+    families = list(Family)
+    sound = [model for model in shown if model.problem is None and model.family is not None]
+    told = sorted(sound, key=lambda m: (not m.starter, families.index(m.family) if m.family else 0))
+    broken = [model for model in shown if model not in sound]
+    return [
+        *(_choice(model, str(model.family), words("models.starter") if model.starter else "") for model in told),
+        *(_choice(model, words("model.unusable"), "") for model in broken),
+    ]
 
 
-def vae_choices(services: WebServices, words: Words) -> list[tuple[str, str]]:
-    """Label and name of every VAE that stands alone, after the model's own."""
-    alone = [model.name for model in services.models.list() if model.kind is Kind.VAE and model.problem is None]
-    return [(words("vae.own"), ""), *((name, name) for name in alone)]
+def vae_choices(services: WebServices) -> list[dict[str, str]]:
+    """Every VAE that stands alone."""
+    alone = [model for model in _shown(services) if model.kind is Kind.VAE and model.problem is None]
+    return [_choice(model, str(model.family or ""), "") for model in alone]
+
+
+def _choice(model: ModelInfo, group: str, note: str) -> dict[str, str]:
+    return {"name": model.name, "group": group, "note": note}
+
+
+def _shown(services: WebServices) -> list[ModelInfo]:
+    """The models that nobody hid."""
+    notes = services.shelf.notes()
+    return [model for model in services.models.list() if not (model.path in notes and notes[model.path].hidden)]
 
 
 def kept_model(services: WebServices, name: str | None) -> str | None:

@@ -15,7 +15,7 @@ from ui.web.services import WebServices
 from ui.web.tabs import generate, models
 from ui.web.tabs.generate import Moments
 from ui.web.theme import theme
-from ui.web.widgets.fields import Choice
+from ui.web.widgets.fields import ModelPicker
 from ui.web.widgets.panel import ASSETS, asset
 from ui.web.widgets.stage import StatusPanel
 from ui.web.words import Words
@@ -75,9 +75,9 @@ def header(services: WebServices, words: Words) -> Component:
     return model
 
 
-def model_picker(services: WebServices, words: Words) -> Choice:
-    """Models by name and family; those that cannot be used say so."""
-    return Choice(
+def model_picker(services: WebServices, words: Words) -> ModelPicker:
+    """Models by family; those that cannot be used say so."""
+    return ModelPicker(
         offers.model_choices(services, words), value=offers.kept_model(services, None),
         label=words("field.model"), bare=True, elem_id="field-model",
     )  # fmt: skip

@@ -162,6 +162,12 @@ addEventListener('keydown', event => {
   }
 });
 models.changed.on(draw);
+let hidden = null; // the names that are hidden: those are not offered
+models.changed.on(list => {
+  const now = String(list.filter(model => model.hidden).map(model => model.name));
+  if (hidden !== null && hidden !== now) trigger('changed');
+  hidden = now;
+});
 Easel.live.news.models.on(() => {
   trigger('changed'); // the lists to choose from
   if (search.offsetParent) models.refresh().catch(console.warn);

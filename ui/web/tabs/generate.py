@@ -17,7 +17,7 @@ from ui.web.answers import choose_model, obey_preset_order, submit
 from ui.web.fields import limits
 from ui.web.offers import first_value
 from ui.web.services import WebServices
-from ui.web.widgets.fields import Choice, FreshSeed, GenerateBar, NumberField, Presets, SizeShapes
+from ui.web.widgets.fields import Choice, FreshSeed, GenerateBar, ModelPicker, NumberField, Presets, SizeShapes
 from ui.web.widgets.stage import StagePanel
 from ui.web.words import Words
 
@@ -54,7 +54,7 @@ class GenerateTab:
     more: gr.Accordion
     width: NumberField
     height: NumberField
-    vae: Choice
+    vae: ModelPicker
     clip_skip: NumberField
     batch_size: NumberField
     precision: Choice
@@ -126,8 +126,10 @@ def _more(services: WebServices, size: tuple[int, int], words: Words) -> dict[st
         with gr.Row(elem_classes="two"):
             parts["width"] = _number("width", words, value=size[0])
             parts["height"] = _number("height", words, value=size[1])
-        vaes = offers.vae_choices(services, words)
-        parts["vae"] = Choice(vaes, value="", label=words("field.vae"), elem_id="field-vae")
+        vaes = offers.vae_choices(services)
+        parts["vae"] = ModelPicker(
+            vaes, value="", none=words("vae.own"), label=words("field.vae"), elem_id="field-vae"
+        )  # fmt: skip
         with gr.Row(elem_classes="two"):
             parts["precision"] = _choice("precision", [(words(f"precision.{p}"), p.value) for p in Precision], words)
             parts["clip_skip"] = _number("clip_skip", words)
@@ -197,7 +199,7 @@ def wire(tab: GenerateTab, model: Component, moments: Moments, services: WebServ
         return {
             model: gr.update(choices=offers.model_choices(services, words), value=offers.kept_model(services, name)),
             tab.shapes: gr.update(sizes=offers.model_sizes(services)),
-            tab.vae: gr.update(choices=offers.vae_choices(services, words)),
+            tab.vae: gr.update(choices=offers.vae_choices(services), none=words("vae.own")),
             tab.presets: gr.update(presets=offers.presets(services)),
             tab.stage: gr.update(ready=ready),
             tab.count: gr.update(ready=ready),

@@ -30,6 +30,18 @@ class Choice(Panel):
         return isinstance(payload, str) and len(payload) <= MAX_CHOSEN
 
 
+class ModelPicker(Choice):
+    """One of many models, `{name, group, note}` each: searched by typing, grouped.
+
+    `none`: what it means that none is chosen, where that may be.
+    """
+
+    script: ClassVar[str] = "picker.js"
+
+    def __init__(self, choices: Sequence[dict[str, str]], value: str | None = None, **props: Any) -> None:
+        super(Choice, self).__init__(value, choices=list(choices), **props)
+
+
 class NumberField(Panel):
     """A number between `limits`, with a slider where `drag` gives a handy range. Other text is passed on as typed.
 
