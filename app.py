@@ -164,6 +164,20 @@ def models_convert(
     convert_one(model, folders(data, models), Wanted(output, dtype, pruned), as_json=as_json)
 
 
+@models_app.command("download")
+def models_download(
+    source: Annotated[str, typer.Argument(help="author/model, author/model/file.safetensors, or an https address.")],
+    name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="The hash the file must have; the hub tells its own.")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    data: DataOption = None,
+) -> None:
+    """Fetch a model into the data folder; one that broke off goes on where it stopped."""
+    from ui.cli.models import Asked, download_one
+
+    download_one(Asked(source, name, sha256), folders(data, None), as_json=as_json)
+
+
 def run_studio(address: "Address", places: Folders, hardware: Hardware) -> None:
     """Settings -> services -> studio, until it is stopped. Raises EaselError when it cannot start."""
     from pipelines.jobs.process import ProcessWorker

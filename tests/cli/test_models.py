@@ -113,3 +113,21 @@ def test_a_single_file_paints(easel: Easel, tmp_path: Path) -> None:
     done = easel("generate", "a cat", "--model", str(file), "--size", "64x64", "--steps", "2", "-o", str(picture))
     assert done.returncode == 0, done.stderr
     assert picture.is_file()
+
+
+def test_a_model_in_hugging_faces_cache_is_named_as_on_its_page(
+    easel: Easel, tmp_path: Path, starter_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "hub" / "models--somebody--dream"
+    shutil.copytree(starter_folder, kept / "snapshots" / "abc123")
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("abc123")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    shown = json.loads(easel("models", "show", "somebody/dream", "--json").stdout)
+    assert (shown["name"], shown["family"]) == ("somebody/dream", "SD 1.x")
+    assert_complains(easel("models", "show", "somebody/nightmare"), "somebody/nightmare")
+
+
+def test_a_download_without_a_network_says_so_in_one_line(easel: Easel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert_complains(easel("models", "download", "somebody/dream"), "cannot be reached", "check the connection")

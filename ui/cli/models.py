@@ -1,15 +1,18 @@
-"""`app.py models list`, `show`, `verify` and `convert`."""
+"""`app.py models list`, `show`, `verify`, `convert` and `download`."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from pipelines.core.event import Hashed, Noted
+from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import ConvertRequest
+from pipelines.models.hub import cached
 from pipelines.models.scan import ModelLibrary, size_on_disk
 from ui.cli.options import Folders
 
@@ -81,6 +84,36 @@ def convert_one(name_or_path: str, folders: Folders, wanted: Wanted, *, as_json:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What to download, as typed."""
+
+    source: str
+    name: str | None
+    sha256: str | None
+
+
+def download_one(asked: Asked, folders: Folders, *, as_json: bool) -> None:
+    """Fetch a model into the data folder. Raises EaselError."""
+    from pipelines.jobs.downloading import Web, download  # noqa: PLC0415, only this command needs the network
+
+    web, target = Web(), None
+    wanted = web.find(asked.source, asked.name)
+    console = Console(file=sys.stderr, quiet=as_json)
+    columns = (TextColumn(wanted.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        for event in download(wanted, folders.data.models, web, asked.sha256):
+            if isinstance(event, Worked):
+                bar.update(task, completed=event.done, total=event.total)
+            else:
+                target = event
+    if as_json:
+        _print_json({"source": asked.source, "file": str(target)})
+    else:
+        Console(highlight=False, soft_wrap=True).print(str(target), markup=False)
+
+
+@dataclass(frozen=True)
 class Pick:
     """A model somebody named, by name or by path."""
 
@@ -96,10 +129,14 @@ class Pick:
 
 
 def pick(name_or_path: str, folders: Folders) -> Pick:
-    """The model meant: one of the library by its name, else a file or folder by its path. Raises UnknownName."""
+    """The model meant: one of the library by its name, else a file or folder by its path, or `author/model` in Hugging
+    Face's cache. Raises UnknownName.
+    """
     places = tuple(folders.with_models())
     library = ModelLibrary(places)
     path = Path(name_or_path)
+    if not path.exists() and (snapshot := cached(name_or_path)):
+        path = snapshot
     if any(info.name == name_or_path for info in library.list()) or not path.exists():
         return Pick(library.find(name_or_path), library, places)
     places = (*places, path.absolute())
