@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -118,14 +119,12 @@ class Shelf:
             rows = db.execute(select(MODEL_NOTE)).all()
         return {r.path: Note(r.favourite, r.hidden, tuple(json.loads(r.tags)), r.notes) for r in rows}
 
-    def keep_note(self, path: str, note: Note) -> None:
-        """Remember what a person added."""
-        values = {
-            "favourite": note.favourite,
-            "hidden": note.hidden,
-            "tags": json.dumps(note.tags),
-            "notes": note.notes,
-        }
+    def keep_note(self, path: str, changes: Mapping[str, Any]) -> None:
+        """Change fields of the `Note` of a model, and only these: another page may be changing the others just now."""
+        changed = {name: json.dumps(value) if name == "tags" else value for name, value in changes.items()}
+        if not changed:
+            return
+        first = {**asdict(self._nothing), "tags": "[]", **changed}
         with self.database.transaction() as db:
-            statement = insert(MODEL_NOTE).values({"path": path, **values})
-            db.execute(statement.on_conflict_do_update(index_elements=["path"], set_=values))
+            statement = insert(MODEL_NOTE).values({"path": path, **first})
+            db.execute(statement.on_conflict_do_update(index_elements=["path"], set_=changed))

@@ -68,7 +68,7 @@ def test_every_file_is_a_card_and_a_broken_one_says_what_is_wrong(shelf: Page) -
 
 def test_search_and_filters_narrow_the_cards(shelf: Page) -> None:
     shelf.keyboard.press("/")
-    shelf.keyboard.type("glow")
+    shelf.keyboard.type("b>glow")
     expect(shelf.locator(".card")).to_have_count(1)
     shelf.get_by_role("searchbox").fill("sd 1")
     expect(card(shelf, "dream")).to_be_visible()

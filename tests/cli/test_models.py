@@ -42,8 +42,8 @@ def laid_out(root: Path, places: dict[str, str]) -> Path:
         {n.removeprefix("first_stage_model."): t for n, t in vae.items()}, root / places["vae"] / "sharp.safetensors"
     )
     save_file({f"{LORA}.lora_down.weight": torch.ones(4, 768), f"{LORA}.lora_up.weight": torch.ones(64, 4)},
-              root / places["lora"] / "glow.safetensors")  # fmt: skip
-    save_file({"emb_params": torch.ones(2, 768)}, root / places["embedding"] / "teal.safetensors")
+              root / places["lora"] / "halo.safetensors")  # fmt: skip
+    save_file({"emb_params": torch.ones(2, 768)}, root / places["embedding"] / "lilac.safetensors")
     torch.save({"state_dict": made.original()}, root / places["checkpoint"] / "old.ckpt")
     save_file({"conv_first.weight": torch.ones(4, 3, 3, 3), "body.0.rdb1.conv1.weight": torch.ones(4, 4, 3, 3)},
               root / places["upscaler"] / "x4.safetensors")  # fmt: skip
@@ -62,8 +62,8 @@ def test_a_folder_of_another_program_is_listed_as_it_lies(program: str, easel: E
         "cut": ("unknown", None),
         "old": ("unknown", None),
         "sharp": ("vae", None),
-        "glow": ("lora", "SD 1.x"),
-        "teal": ("embedding", "SD 1.x"),
+        "halo": ("lora", "SD 1.x"),
+        "lilac": ("embedding", "SD 1.x"),
         "x4": ("upscaler", None),
     }
     assert "ends early" in found["cut"]["problem"]["problem"]

@@ -17,9 +17,9 @@ TENSORS = {f"{LORA}.lora_down.weight": (4, 768), f"{LORA}.lora_up.weight": (64, 
 
 
 @pytest.fixture
-def glow(inside: Studio) -> Path:
+def halo(inside: Studio) -> Path:
     """A LoRA in the models folder, with what other programs leave beside one."""
-    file = write_hollow(inside.folder.models / "glow.safetensors", TENSORS, {"modelspec.trigger_phrase": "golden glow"})
+    file = write_hollow(inside.folder.models / "halo.safetensors", TENSORS, {"modelspec.trigger_phrase": "golden glow"})
     Image.new("RGB", (600, 300), "gold").save(file.with_suffix(".preview.png"))
     file.with_suffix(".civitai.info").write_text(
         json.dumps({"description": "Warm light", "trainedWords": ["glowing", "glowing", 3]}), encoding="utf-8"
@@ -33,42 +33,44 @@ def named(client: TestClient, name: str) -> dict[str, object]:
     return dict(row)
 
 
-def test_the_list_says_what_a_card_shows_and_never_where_a_file_lies(client: TestClient, glow: Path) -> None:
-    row = named(client, "glow")
+def test_the_list_says_what_a_card_shows_and_never_where_a_file_lies(client: TestClient, halo: Path) -> None:
+    row = named(client, "halo")
     assert (row["kind"], row["family"], row["detail"]) == ("lora", "SD 1.x", "LoRA, rank 4")
     assert (row["pictures"], row["favourite"], row["problem"]) == (0, False, None)
-    answer = client.get("/api/models").text + client.get("/api/models/detail?name=glow").text
-    assert str(glow.parent) not in answer
+    answer = client.get("/api/models").text + client.get("/api/models/detail?name=halo").text
+    assert str(halo.parent) not in answer
 
 
-def test_the_picture_beside_a_file_is_shown_small(client: TestClient, glow: Path) -> None:
-    answer = client.get(str(named(client, "glow")["picture"]))
+def test_the_picture_beside_a_file_is_shown_small(client: TestClient, halo: Path) -> None:
+    answer = client.get(str(named(client, "halo")["picture"]))
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
-    assert client.get("/api/models/preview?name=flat").status_code == 404
-    glow.with_suffix(".preview.png").write_bytes(b"<svg onload=alert(1)>")
-    assert client.get("/api/models/preview?name=glow").status_code == 507
+    shutil.copy(halo, halo.with_name("bare.safetensors"))
+    client.post("/api/models/scan")
+    assert client.get("/api/models/preview?name=bare").status_code == 404
+    halo.with_suffix(".preview.png").write_bytes(b"<svg onload=alert(1)>")
+    assert client.get("/api/models/preview?name=halo").status_code == 507
 
 
-def test_what_other_programs_wrote_is_told(client: TestClient, glow: Path) -> None:
-    detail = client.get("/api/models/detail?name=glow").json()
+def test_what_other_programs_wrote_is_told(client: TestClient, halo: Path) -> None:
+    detail = client.get("/api/models/detail?name=halo").json()
     assert (detail["description"], detail["triggers"]) == ("Warm light", ["glowing"])
-    assert (detail["file"], detail["form"], detail["hashes"]) == ("glow.safetensors", "safetensors", None)
-    glow.with_suffix(".civitai.info").write_text("{" * 100_000)
-    assert client.get("/api/models/detail?name=glow").json()["triggers"] == ["golden glow"]
+    assert (detail["file"], detail["form"], detail["hashes"]) == ("halo.safetensors", "safetensors", None)
+    halo.with_suffix(".civitai.info").write_text("{" * 100_000)
+    assert client.get("/api/models/detail?name=halo").json()["triggers"] == ["golden glow"]
 
 
-def test_notes_are_kept_one_by_one(client: TestClient, glow: Path) -> None:
-    client.put("/api/models/note", json={"name": "glow", "favourite": True, "tags": [" light ", "light", ""]})
-    answer = client.put("/api/models/note", json={"name": "glow", "notes": "at 0.6"}).json()
+def test_notes_are_kept_one_by_one(client: TestClient, halo: Path) -> None:
+    client.put("/api/models/note", json={"name": "halo", "favourite": True, "tags": [" light ", "light", ""]})
+    answer = client.put("/api/models/note", json={"name": "halo", "notes": "at 0.6"}).json()
     assert (answer["favourite"], answer["tags"], answer["notes"]) == (True, ["light"], "at 0.6")
     assert client.put("/api/models/note", json={"name": "gone", "notes": ""}).status_code == 404
-    assert client.put("/api/models/note", json={"name": "glow", "path": "/etc"}).status_code == 422
+    assert client.put("/api/models/note", json={"name": "halo", "path": "/etc"}).status_code == 422
 
 
-def test_a_model_gets_another_name_with_all_that_belongs_to_it(client: TestClient, glow: Path) -> None:
-    client.put("/api/models/note", json={"name": "glow", "notes": "mine"})
-    assert client.post("/api/models/rename", json={"name": "glow", "to": "ember"}).json()["name"] == "ember"
-    assert sorted(f.name for f in glow.parent.iterdir()) == [
+def test_a_model_gets_another_name_with_all_that_belongs_to_it(client: TestClient, halo: Path) -> None:
+    client.put("/api/models/note", json={"name": "halo", "notes": "mine"})
+    assert client.post("/api/models/rename", json={"name": "halo", "to": "ember"}).json()["name"] == "ember"
+    assert sorted(f.name for f in halo.parent.iterdir()) == [
         "ember.civitai.info", "ember.preview.png", "ember.safetensors",
     ]  # fmt: skip
     assert client.get("/api/models/detail?name=ember").json()["notes"] == "mine"
@@ -77,20 +79,20 @@ def test_a_model_gets_another_name_with_all_that_belongs_to_it(client: TestClien
 @pytest.mark.parametrize(
     ("to", "status"), [("../x", 422), ("a/b", 422), ("con", 422), ("", 422), ("other", 409), ("x" * 500, 422)]
 )
-def test_a_name_that_cannot_be_changes_nothing(to: str, status: int, client: TestClient, glow: Path) -> None:
-    shutil.copy(glow, glow.with_name("other.safetensors"))
-    before = sorted(glow.parent.iterdir())
+def test_a_name_that_cannot_be_changes_nothing(to: str, status: int, client: TestClient, halo: Path) -> None:
+    shutil.copy(halo, halo.with_name("other.safetensors"))
+    before = sorted(halo.parent.iterdir())
     client.post("/api/models/scan")
-    assert client.post("/api/models/rename", json={"name": "glow", "to": to}).status_code == status
-    assert sorted(glow.parent.iterdir()) == before
+    assert client.post("/api/models/rename", json={"name": "halo", "to": to}).status_code == status
+    assert sorted(halo.parent.iterdir()) == before
 
 
-def test_the_trash_takes_a_model_and_what_belongs_to_it(client: TestClient, glow: Path) -> None:
-    rows = client.post("/api/models/trash", json={"name": "glow"}).json()
-    assert "glow" not in {row["name"] for row in rows}
-    assert not list(glow.parent.iterdir())
+def test_the_trash_takes_a_model_and_what_belongs_to_it(client: TestClient, halo: Path) -> None:
+    rows = client.post("/api/models/trash", json={"name": "halo"}).json()
+    assert "halo" not in {row["name"] for row in rows}
+    assert not list(halo.parent.iterdir())
     trash = {file.name for file in Path(HOME.name).rglob("Trash/files/*")}
-    assert {"glow.safetensors", "glow.preview.png", "glow.civitai.info"} <= trash
+    assert {"halo.safetensors", "halo.preview.png", "halo.civitai.info"} <= trash
 
 
 def test_what_comes_with_easel_is_neither_renamed_nor_thrown_away(client: TestClient) -> None:
@@ -100,8 +102,8 @@ def test_what_comes_with_easel_is_neither_renamed_nor_thrown_away(client: TestCl
     assert "flat" in {row["name"] for row in client.get("/api/models").json()}
 
 
-def test_the_default_is_a_model_that_paints(client: TestClient, glow: Path) -> None:
-    assert client.put("/api/models/default", json={"name": "glow"}).status_code == 422
+def test_the_default_is_a_model_that_paints(client: TestClient, halo: Path) -> None:
+    assert client.put("/api/models/default", json={"name": "halo"}).status_code == 422
     rows = client.put("/api/models/default", json={"name": "flat"}).json()
     assert [row["name"] for row in rows if row["default"]] == ["flat"]
 

@@ -2,6 +2,8 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -99,9 +101,18 @@ def test_hashes_belong_to_the_file_as_it_was(shelf: Shelf, tmp_path: Path) -> No
 
 def test_notes_are_kept(shelf: Shelf) -> None:
     assert shelf.note("/m/x") == Note()
-    shelf.keep_note("/m/x", Note(favourite=True, tags=("night", "soft"), notes="good at 0.6"))
-    shelf.keep_note("/m/x", Note(hidden=True, tags=("night",)))
-    assert shelf.note("/m/x") == Note(hidden=True, tags=("night",))
+    shelf.keep_note("/m/x", {"favourite": True, "tags": ("night", "soft")})
+    shelf.keep_note("/m/x", {"notes": "good at 0.6", "tags": ("night",)})
+    shelf.keep_note("/m/x", {})
+    assert shelf.note("/m/x") == Note(favourite=True, tags=("night",), notes="good at 0.6")
+
+
+def test_two_that_note_different_things_at_once_both_keep_them(shelf: Shelf) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        changes = [{"notes": "n"}, {"tags": ("t",)}, {"favourite": True}, {"hidden": True}]
+        for path in map(str, range(20)):
+            list(pool.map(partial(shelf.keep_note, path), changes))
+    assert set(shelf.notes().values()) == {Note(True, True, ("t",), "n")}
 
 
 def test_thousands_of_rows_are_taken(shelf: Shelf) -> None:

@@ -93,7 +93,7 @@ def routes(models: Models) -> APIRouter:
         said = {key: value for key, value in order.model_dump(exclude={"name"}).items() if value is not None}
         if "tags" in said:
             said["tags"] = tuple(dict.fromkeys(tag.strip()[:60] for tag in said["tags"] if tag.strip()))
-        models.shelf.keep_note(info.path, Note(**asdict(models.shelf.note(info.path)) | said))
+        models.shelf.keep_note(info.path, said)
         return detailed(models, info)
 
     @router.put("/models/default")

@@ -45,8 +45,10 @@ Easel.models = (() => {
     if (isOver) refresh().catch(console.warn);
   });
 
-  const size = bytes =>
-    bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`;
+  function size(bytes) {
+    if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+    return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+  }
 
   /** What stands in small frames under the name. */
   const tags = model =>
