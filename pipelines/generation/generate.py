@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from pipelines.core.event import Preview, Progress
+from pipelines.core.event import Noted, Preview, Progress
 from pipelines.core.placement import Phase
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopSignal
@@ -17,7 +17,7 @@ from pipelines.generation.forecast import Forecast
 from pipelines.generation.guidance import GuidedDenoiser, StoppedNow
 from pipelines.generation.knowledge import Canvas
 from pipelines.generation.noise import Noise
-from pipelines.generation.pictures import decode
+from pipelines.generation.pictures import Decoder
 from pipelines.generation.previews import Previewer
 from pipelines.generation.samplers import NUMERICS
 from pipelines.generation.schedules import SCHEDULE_FUNCTIONS, Plan
@@ -39,9 +39,13 @@ class Painted:
     """Time it took; pictures of one batch share theirs evenly."""
 
 
+Happening = Progress | Preview | Noted | Painted
+"""What `generate` tells."""
+
+
 def generate(
     request: GenerateRequest, model: LoadedModel, stop: StopSignal, *, first: int = 0, thrift: Thrift | None = None
-) -> Iterator[Progress | Preview | Painted]:
+) -> Iterator[Happening]:
     """Pictures `first`, `first + 1`, ... of `request`, with what happens on the way.
 
     Ends early, and in silence, when `stop` asks. Events of a batch name its first picture. `thrift`: how sparingly
@@ -56,12 +60,13 @@ def generate(
     with watched(Phase.DENOISING):
         negative = request.negative_prompt if request.cfg != 1 else None
         conditioning = encode(model, request.prompt, negative, clip_skip=request.clip_skip)
-    previewer = Previewer(model, request.preview_every)
+        previewer = Previewer(model, request.preview_every)
+    decoder = Decoder(model, tiled=thrift.tiled)
     forecast = Forecast([len(batch) for batch in batches], request.steps)
     for indices in batches:
         if stop.after_picture:
             return
-        batch = Batch(request, model, conditioning, indices, tiled=thrift.tiled)
+        batch = Batch(request, model, conditioning, indices, decoder)
         try:
             yield from batch.paint(stop, previewer, forecast)
         except StoppedNow:
@@ -76,12 +81,9 @@ class Batch:
     model: LoadedModel
     conditioning: Conditioning
     indices: Sequence[int]
-    tiled: bool = False
-    """The decoder works in tiles."""
+    decoder: Decoder
 
-    def paint(
-        self, stop: StopSignal, previewer: Previewer, forecast: Forecast
-    ) -> Iterator[Progress | Preview | Painted]:
+    def paint(self, stop: StopSignal, previewer: Previewer, forecast: Forecast) -> Iterator[Happening]:
         """Raises StoppedNow, RanOut."""
         request, began = self.request, time.monotonic()
         yield self._progress(0, forecast.batch_begins())
@@ -96,14 +98,16 @@ class Batch:
         for index, latent in zip(self.indices, torch.split(done.latents, 1), strict=True):
             if stop.now:
                 raise StoppedNow
-            with watched(Phase.DECODING):
-                image = decode(self.model, latent, tiled=self.tiled)
+            whole_before = not self.decoder.tiled
+            image = self.decoder(latent)
+            if whole_before and self.decoder.tiled:
+                yield Noted(text="Memory ran out: now the picture is decoded in tiles")
             seconds = (time.monotonic() - began) / len(self.indices)
             yield Painted(index, request.seed_of(index), image, seconds)
         forecast.batch_done()
 
     def _denoiser(self, stop: StopSignal) -> GuidedDenoiser:
-        canvas = Canvas(self.request.width, self.request.height, len(self.indices))
+        canvas = Canvas(self.request.width, self.request.height, len(self.indices), tiled=self.decoder.tiled)
         return GuidedDenoiser(self.model, self.conditioning, self.request.cfg, canvas, stop)
 
     def _walk(self, denoiser: GuidedDenoiser) -> Iterator[Denoised]:

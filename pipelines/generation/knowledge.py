@@ -1,11 +1,13 @@
 """What a UNet is told beside noise, time and words: sizes and a summary of the text (SDXL), what lies under a mask."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pipelines.generation.conditioning import Conditioning, Encoded
+from pipelines.generation.pictures import tiling
 from pipelines.models.blueprint import PIXELS_PER_LATENT
 from pipelines.models.loading import LoadedModel
 
@@ -23,6 +25,8 @@ class Canvas:
     """Pixels."""
     height: int
     pictures: int
+    tiled: bool = False
+    """The VAE works in tiles."""
 
 
 def added_conditions(model: LoadedModel, conditioning: Conditioning, canvas: Canvas) -> dict[str, Tensor] | None:
@@ -62,8 +66,9 @@ def under_the_mask(model: LoadedModel, canvas: Canvas) -> Tensor | None:
 
 @torch.inference_mode()
 def _all_masked(model: LoadedModel, canvas: Canvas) -> Tensor:
-    grey = torch.zeros((1, 3, canvas.height, canvas.width), dtype=model.dtype, device=model.device)
-    latents = model.vae.encode(grey).latent_dist.mode() * model.vae.config.scaling_factor
+    grey = torch.zeros((1, 3, canvas.height, canvas.width), dtype=model.vae_dtype, device=model.device)
+    with tiling(model.vae) if canvas.tiled else nullcontext():
+        latents = model.vae.encode(grey).latent_dist.mode() * model.vae.config.scaling_factor
     height, width = canvas.height // PIXELS_PER_LATENT, canvas.width // PIXELS_PER_LATENT
     mask = torch.ones((1, 1, height, width), device=model.device, dtype=latents.dtype)
     return torch.cat([mask, latents], dim=1)

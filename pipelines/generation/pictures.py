@@ -9,10 +9,35 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.core.error import EaselError
+from pipelines.core.placement import Phase
 from pipelines.models.blueprint import PIXELS_PER_LATENT
 from pipelines.models.budget import TILE
+from pipelines.models.devices import give_back
 from pipelines.models.loading import LoadedModel
+from pipelines.models.memory import RanOut, watched
 from pipelines.models.on_use import brought
+
+
+class Decoder:
+    """Decodes the pictures of a job; in tiles from the first time on that memory runs out."""
+
+    def __init__(self, model: LoadedModel, *, tiled: bool) -> None:
+        self.tiled = tiled
+        self._model = model
+
+    def __call__(self, latents: Tensor) -> Image.Image:
+        """As `decode`. Raises RanOut when tiles do not help either: the latents are lost then."""
+        if not self.tiled:
+            try:
+                with watched(Phase.DECODING):
+                    return decode(self._model, latents)
+            except RanOut:
+                if max(latents.shape[-2:]) * PIXELS_PER_LATENT <= TILE:
+                    raise
+            self.tiled = True  # only here: before, the error held all that decoding had in hand
+            give_back(self._model.device)
+        with watched(Phase.DECODING):
+            return decode(self._model, latents, tiled=True)
 
 
 def decode(model: LoadedModel, latents: Tensor, *, tiled: bool = False) -> Image.Image:
@@ -22,8 +47,8 @@ def decode(model: LoadedModel, latents: Tensor, *, tiled: bool = False) -> Image
     EaselError when there is still no picture, rather than hand out a black one.
     """
     with tiling(model.vae) if tiled else nullcontext():
-        pixels = _decoded(model.vae, latents, model.dtype)
-        if not pixels.isfinite().all() and model.dtype != torch.float32:
+        pixels = _decoded(model.vae, latents, model.vae_dtype)
+        if not pixels.isfinite().all() and model.vae_dtype != torch.float32:
             with brought(model.vae, model.device, torch.float32):
                 pixels = _decoded(model.vae, latents, torch.float32)
     if not pixels.isfinite().all():

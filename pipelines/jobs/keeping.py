@@ -63,7 +63,7 @@ class Keeper:
         except RanOut as ran:
             raise OutOfMemory(
                 f"The model {info.name!r} does not fit into the device's memory",
-                fix="use precision fp16, or close other programs that use the device", field="model", detail=ran.detail,
+                fix="use a smaller one, or close other programs that use the device", field="model", detail=ran.detail,
             ) from ran  # fmt: skip
 
     def _convert(self, request: ConvertRequest, info: ModelInfo) -> Iterator[Event]:

@@ -42,6 +42,8 @@ class Painter:
     ) -> None:  # fmt: skip
         self._library, self._residency, self._files, self._keeper = library, residency, files, keeper
         self._targets, self._favourite = targets, favourite
+        self._learnt: dict[object, Thrift] = {}
+        """How sparingly a kind of work had to be done, so that its next job begins so."""
 
     def prepare(self) -> None:
         """Bring the favourite model into memory, so that the first picture is quick."""
@@ -88,9 +90,10 @@ class Painter:
     ) -> Iterator[Event | Painted]:
         """The pictures from `first` on; whenever memory runs out, with less, until nothing can be saved any more."""
         forecast = self._residency.forecast(info, request)
-        thrift = forecast.thrift
+        work_like_this = (info.path, request.width, request.height, request.batch_size, request.precision)
+        thrift = self._learnt.get(work_like_this, forecast.thrift)
         if saved := _difference(Thrift(at_once=min(request.batch_size, request.count)), thrift):
-            yield Noted(text=f"To fit into {in_gb(forecast.room)} GB, {saved}")
+            yield Noted(text=f"To fit into {in_gb(forecast.room)} GB: {saved}")
         while True:
             try:
                 for event in self._attempt(request, info, first, stop, thrift):
@@ -108,7 +111,7 @@ class Painter:
                 self._residency.free()
                 raise _too_much(request, info, forecast, detail)
             yield Noted(text=f"Memory ran out: now {_difference(thrift, spared)}")
-            thrift = spared
+            thrift = self._learnt[work_like_this] = spared
 
     def _attempt(
         self, request: GenerateRequest, info: ModelInfo, first: int, stop: StopSignal, thrift: Thrift
@@ -141,17 +144,17 @@ def _difference(before: Thrift, after: Thrift) -> str:
     if after.at_once < before.at_once:
         saved.append(f"{after.at_once} at once")
     if after.tiled and not before.tiled:
-        saved.append("the picture is decoded in tiles")
+        saved.append("decoded in tiles")
     if after.placement is not before.placement:
         saved.append(_WAITS[after.placement])
     return ", ".join(saved)
 
 
 def _too_much(request: GenerateRequest, info: ModelInfo, forecast: Forecast, detail: str) -> OutOfMemory:
-    size = f"{request.width} x {request.height}"
+    size, needs, room = f"{request.width} x {request.height}", in_gb(forecast.needs), in_gb(forecast.room)
+    told = f"though {room} GB seemed enough" if forecast.fits else f"about {needs} GB are needed, {room} GB are free"
     return OutOfMemory(
-        f"The device has not enough memory for {size} with {info.name!r}: about {in_gb(forecast.needs)} GB are needed, "
-        f"{in_gb(forecast.room)} GB are free",
+        f"The device has not enough memory for {size} with {info.name!r}: {told}",
         fix="use a smaller size, or close other programs that use it", field="width", detail=detail,
     )  # fmt: skip
 

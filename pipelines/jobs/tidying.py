@@ -1,5 +1,6 @@
 """Renaming a model and throwing one away, with everything that belongs to it."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,23 +14,29 @@ from pipelines.storage.files import safe_name, storage_problem
 from pipelines.storage.shelf import Shelf
 
 
+def key_of(info: ModelInfo) -> str:
+    """Tells a model from another that has its name at another time; says nothing about where it lies."""
+    return hashlib.sha256(info.path.encode()).hexdigest()[:16]
+
+
 class Tidier:
     """Moves model files about, and keeps the list of models true to it."""
 
     def __init__(self, models: ModelLibrary, shelf: Shelf) -> None:
         self._models, self._shelf = models, shelf
 
-    def rename(self, name: str, to: str) -> str:
+    def rename(self, name: str, to: str, key: str | None = None) -> str:
         """Give a model another file name, its picture and texts as well; returns what it is called then.
 
-        Raises UnknownName, InvalidRequest for a name that no file can have, Conflict, StorageProblem.
+        `key`: of the model that is meant, as `key_of` gave it. Raises UnknownName, InvalidRequest for a name that no
+        file can have, Conflict when that is taken or another model is called `name` by now, StorageProblem.
         """
-        path = Path(self._own(name).path)
+        path = Path(self._own(name, key).path)
         stem = safe_name(to, noun="name", field="name")
         target = path.with_name(stem if path.is_dir() else f"{stem}{path.suffix}")
         if target == path:
             return name
-        moves = [(path, target), *_moves(path, stem)]
+        moves = [(path, target), *_moves(path, stem)] if self._stands_alone(path) else [(path, target)]
         if taken := next((new for _, new in moves if new.exists()), None):
             raise Conflict(f"There is already a {taken.name}", fix="choose another name", field="name")
         try:
@@ -39,23 +46,43 @@ class Tidier:
             raise storage_problem(error, target, verb="renamed") from error
         self._shelf.move(str(path), str(target))
         self._models.rescan()
-        return next(info.name for info in self._models.list() if info.path == str(target))
+        called = next(info.name for info in self._models.list() if info.path == str(target))
+        if self._shelf.default == name:
+            self._shelf.choose_default(called)
+        return called
 
-    def throw_away(self, name: str) -> None:
-        """Put a model into the system's trash, with its picture and texts. Raises UnknownName, StorageProblem."""
-        path = Path(self._own(name).path)
+    def throw_away(self, name: str, key: str | None = None) -> None:
+        """Put a model into the system's trash, with its picture and texts.
+
+        `key`: as for `rename`. Raises UnknownName, Conflict, StorageProblem.
+        """
+        path = Path(self._own(name, key).path)
+        belongings = belongings_of(path) if self._stands_alone(path) else ()
         try:
-            for one in (*belongings_of(path), path):
+            for one in (*belongings, path):
                 send2trash(one)
         except OSError as error:
             raise StorageProblem(
                 f"{path.name} could not be put into the trash", fix="delete it in your file manager", detail=str(error)
             ) from error
+        self._shelf.forget(str(path))
         self._models.rescan()
 
-    def _own(self, name: str) -> ModelInfo:
-        """A model that may be changed: those that come with Easel may not."""
-        info = self._models.find(name)
+    def _stands_alone(self, path: Path) -> bool:
+        """Whether the picture and texts beside it belong to no other model as well: `a.ckpt` and `a.safetensors`."""
+        paths = (Path(info.path) for info in self._models.list())
+        return not any(one != path and one.parent == path.parent and one.stem == path.stem for one in paths)
+
+    def _own(self, name: str, key: str | None) -> ModelInfo:
+        """A model that may be changed: those that come with Easel may not, nor what Hugging Face's programs keep."""
+        info = self._models.exactly(name)
+        if key is not None and key != key_of(info):
+            raise Conflict(f"Another model is called {name!r} by now", fix="look at the list again", field="model")
+        if _is_cached(Path(info.path)):
+            raise ModelUnusable(
+                f"{info.name!r} lies in Hugging Face's cache, which other programs use too",
+                fix="remove it there: hf cache delete", field="model",
+            )  # fmt: skip
         if info.starter:
             raise ModelUnusable(
                 f"{info.name!r} belongs to Easel and stays as it is", fix="change a copy", field="model"
@@ -67,3 +94,8 @@ def _moves(path: Path, stem: str) -> Iterator[tuple[Path, Path]]:
     was = path.name if path.is_dir() else path.stem
     for beside in belongings_of(path):
         yield beside, beside.with_name(stem + beside.name.removeprefix(was))
+
+
+def _is_cached(path: Path) -> bool:
+    """Whether Hugging Face's programs keep it: `models--author--name/snapshots/...`."""
+    return any(above.parent.name.startswith("models--") and above.name == "snapshots" for above in path.parents)

@@ -9,15 +9,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import Attention
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from pipelines.core import attention as attentions
 from pipelines.core.attention import ATTENTIONS, AUTO
 from pipelines.core.error import InvalidRequest
+from pipelines.models.memory import is_memory_error
 
 CHUNK_BYTES = 16 * 1024 * 1024
 """Of the scores that `chunked` holds at a time: large enough for full speed, small beside what else a UNet holds."""
+
+USUAL_WIDTH = 64
+"""Of the heads of most families; SD 1.x has 40, 80 and 160."""
 
 AttentionFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -103,25 +109,35 @@ class AttentionBlock:
         return whole
 
 
-def find_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
-    """The key of the attention called `name`, tried once on `device` in `dtype`.
+def find_attention(name: str, device: torch.device) -> str:
+    """The key of the attention called `name`, tried on `device` in its usual number format.
 
     Raises UnknownName, or InvalidRequest when this machine cannot compute it.
     """
     attention = ATTENTIONS.find(name, field="attention")
-    q = torch.zeros((1, 8, 64, 64), device=device, dtype=dtype)
-    try:
-        FUNCTIONS[attention.key](q, q, q)
-    except (ImportError, RuntimeError, NotImplementedError, ValueError) as error:
-        word = str(dtype).removeprefix("torch.")
-        raise InvalidRequest(
-            f"The attention {attention.label} does not run here ({device.type}, {word})",
-            fix="use --attention auto", field="attention", detail=str(error),
-        ) from error  # fmt: skip
+    _try_out(attention, USUAL_WIDTH, device, torch.float32 if device.type == "cpu" else torch.float16)
     return attention.key
 
 
-def set_attention(unet: Any, vae: Any, key: str) -> None:
-    """Have both networks attend as `key` says."""
+def set_attention(unet: Any, vae: Any, key: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Have both networks attend as `key` says. Raises InvalidRequest when their heads cannot be computed that way."""
+    blocks = [block for block in unet.modules() if isinstance(block, Attention)]
+    for width in {block.inner_dim // block.heads for block in blocks}:
+        _try_out(ATTENTIONS.find(key), width, device, dtype)
     unet.set_attn_processor(AttentionBlock(FUNCTIONS[key]))
     vae.set_attn_processor(AttentionBlock(OF_VAE.get(key, sdpa)))
+
+
+def _try_out(attention: attentions.Attention, width: int, device: torch.device, dtype: torch.dtype) -> None:
+    """Whether heads of this width can be computed so: kernels differ in what they take."""
+    q = torch.zeros((1, 8, 64, width), device=device, dtype=dtype)
+    try:
+        FUNCTIONS[attention.key](q, q, q)
+    except (ImportError, RuntimeError, NotImplementedError, ValueError) as error:
+        if is_memory_error(error):
+            raise
+        word = str(dtype).removeprefix("torch.")
+        raise InvalidRequest(
+            f"The attention {attention.label} does not run here ({device.type}, {word}, heads {width} wide)",
+            fix="use --attention auto", field="attention", detail=str(error),
+        ) from error  # fmt: skip

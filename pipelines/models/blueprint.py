@@ -63,5 +63,11 @@ class Blueprint:
     """scheduler_config.json as it stands: betas, prediction type, timestep spacing."""
 
     @property
+    def vae_overflows(self) -> bool:
+        """Whether its VAE is known not to work in fp16, as the one SDXL was published with (`force_upcast`)."""
+        upcast = bool(self.vae.part.config.get("force_upcast", False))
+        return upcast and self.family in {Family.SDXL, Family.SDXL_REFINER}
+
+    @property
     def prediction(self) -> Prediction:
         return Prediction(self.scheduler.get("prediction_type", Prediction.EPSILON))

@@ -93,13 +93,15 @@ def number_bytes(info: ModelInfo, precision: Precision, *, on_cpu: bool) -> int 
 def weights_of(blueprint: Blueprint, number: int | None) -> Weights:
     """Those of the networks of `blueprint`, `number` bytes each; None: as they are stored."""
     towers = [list(_sizes(tower.network, number)) for tower in blueprint.towers]
-    unet, vae = list(_sizes(blueprint.unet, number)), list(_sizes(blueprint.vae, number))
+    of_vae = BYTES[Precision.FP32] if number and blueprint.vae_overflows else number
+    unet, vae = list(_sizes(blueprint.unet, number)), list(_sizes(blueprint.vae, of_vae))
     return Weights(sum(unet), sum(vae), sum(map(sum, towers)), largest=max(map(max, (unet, vae, *towers))))
 
 
 def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, number: int | None) -> Work:
     """What painting `request` takes besides the weights."""
     wide = number or BYTES[Precision.FP32]  # what a CPU computes in
+    of_vae = BYTES[Precision.FP32] if blueprint.vae_overflows else wide
     pixels = request.width * request.height
     unet, vae = blueprint.unet.part.config, blueprint.vae.part.config
     passes = thrift.at_once * (1 if request.cfg == 1 else 2)
@@ -107,16 +109,17 @@ def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, numb
     width = vae["block_out_channels"][1]
     return Work(
         denoising=UNET_MAPS * passes * unet["block_out_channels"][0] * pixels // PIXELS_PER_LATENT**2 * wide,
-        decoding=VAE_MAPS * decoded * width * wide,
+        decoding=VAE_MAPS * decoded * width * of_vae,
     )
 
 
 def thriftier(thrift: Thrift, phase: Phase, *, on_cpu: bool) -> Thrift | None:
-    """What to try after memory ran out in `phase`: the least change that may help; None when nothing is left."""
+    """What to try after memory ran out in `phase`: the least change that may help; None when nothing is left.
+
+    Tiles are not tried here but where the picture is decoded, with the latents in hand.
+    """
     if phase is Phase.DENOISING and thrift.at_once > 1:
         return replace(thrift, at_once=thrift.at_once // 2)
-    if phase is Phase.DECODING and not thrift.tiled:
-        return replace(thrift, tiled=True)
     order = _placements(on_cpu=on_cpu)
     later = order[order.index(thrift.placement) + 1 :]
     return replace(thrift, placement=later[0]) if later else None

@@ -1,5 +1,6 @@
 """Where the networks run: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, and how much room there is."""
 
+import gc
 import platform
 from pathlib import Path
 
@@ -24,14 +25,14 @@ def resolve_device(wanted: str) -> torch.device:
         case ["cuda", number] if number.isdecimal() and int(number) < torch.cuda.device_count():
             return torch.device("cuda", int(number))
         case ["mps"] if torch.backends.mps.is_available():
-            return torch.device("mps")
+            return torch.device("mps", 0)
     raise InvalidRequest(f"There is no device {wanted!r} here", fix=f"use {', '.join(_present())}", field="device")
 
 
 def _best() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return torch.device("mps", 0) if torch.backends.mps.is_available() else torch.device("cpu")
 
 
 def _present() -> list[str]:
@@ -55,6 +56,22 @@ def memory(device: torch.device) -> tuple[int, int]:
         return total - free, total
     machine = psutil.virtual_memory()
     return machine.total - machine.available, machine.total
+
+
+def held(device: torch.device) -> int:
+    """Bytes that this process has taken from the device, whether it uses them just now or not; 0 for the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device)
+    return int(torch.mps.driver_allocated_memory()) if device.type == "mps" else 0
+
+
+def give_back(device: torch.device) -> None:
+    """What nobody uses any more goes back to the device."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def _cpu_name() -> str:

@@ -24,6 +24,8 @@ INDEX = "model_index.json"
 COPY_AGAIN = "copy the folder again"
 OTHERS_RUN = "use a Stable Diffusion 1.x, 2.x or XL model"
 
+WIDEST = 8192
+"""Channels of a block; the widest there is has 1,280."""
 Fingerprint = frozenset[tuple[str, int, int]]
 """(path, time of the last change in ns, bytes) of every file a model is made of."""
 
@@ -45,7 +47,7 @@ def fingerprint(*paths: Path) -> Fingerprint:
         (str(file), state.st_mtime_ns, state.st_size)
         for path in paths
         for file, state in states_of(path)
-        if file.suffix in (".json", ".txt", ".safetensors")
+        if file.suffix.casefold() in (".json", ".txt", ".safetensors")
     )
 
 
@@ -228,8 +230,11 @@ class FolderReader:
             raise self._unusable(
                 f"mixes two families: its UNet reads {reads} numbers a word, its text encoder writes {writes}"
             )
-        blocks = blueprint.vae.part.config.get("block_out_channels", [])
-        if not isinstance(blocks, list) or len(blocks) != 4:
+        for part in ("unet", "vae"):
+            blocks = getattr(blueprint, part).part.config.get("block_out_channels")
+            if not isinstance(blocks, list) or not all(type(b) is int and 0 < b <= WIDEST for b in blocks):
+                raise self._unusable(f"cannot be used: block_out_channels in {part}/config.json are no widths")
+        if len(blocks) != 4:
             raise self._unusable("cannot be used: its VAE does not reduce pictures eightfold")
         for key, kind in {"beta_start": float | int, "beta_end": float | int, "num_train_timesteps": int}.items():
             value = blueprint.scheduler.get(key, 0)

@@ -69,6 +69,8 @@ class LoadedModel:
     scheduler_config: Mapping[str, Any]
     """scheduler_config.json as it stands: betas, prediction type, timestep spacing."""
     manner: Manner
+    vae_dtype: torch.dtype
+    """What the VAE computes in: fp32 for one that is known to overflow in fp16."""
     recall: Recall = field(default_factory=Recall, repr=False)
     """Encoded texts and the like; gone with the model."""
 
@@ -96,16 +98,20 @@ def load(info: ModelInfo, manner: Manner) -> LoadedModel:
     """
     blueprint = blueprint_of(info)  # again: files may have changed since the scan
     loader = _Loader(info, manner)
+    vae_dtype = torch.float32 if blueprint.vae_overflows and manner.dtype is torch.float16 else manner.dtype
     model = LoadedModel(
         info=info,
         towers=tuple(loader.tower(tower) for tower in blueprint.towers),
         unet=loader.network("unet", blueprint.unet, unet_of, waits=manner.placement is Placement.STREAMED),
-        vae=loader.network("vae", blueprint.vae, vae_of, waits=manner.placement is not Placement.WHOLE),
+        vae=loader.network(
+            "vae", blueprint.vae, vae_of, waits=manner.placement is not Placement.WHOLE, dtype=vae_dtype
+        ),
         task=blueprint.task,
         scheduler_config=blueprint.scheduler,
         manner=manner,
+        vae_dtype=vae_dtype,
     )
-    set_attention(model.unet, model.vae, manner.attention)
+    set_attention(model.unet, model.vae, manner.attention, manner.device, manner.dtype)
     return model
 
 
@@ -128,16 +134,19 @@ class _Loader:
         encoder = self.network("text encoder", tower.network, build, waits=waits)
         return TextTower(tokenizer, encoder, tower.last_layer, tower.normed, tower.projects)
 
-    def network(self, part: str, network: Network, build: Callable[[Part, OpenTensors], Any], *, waits: bool) -> Any:
+    def network(
+        self, part: str, network: Network, build: Callable[[Part, OpenTensors], Any], *, waits: bool,
+        dtype: torch.dtype | None = None,
+    ) -> Any:  # fmt: skip
         """The network. `waits`: its weights stay in their file, and come to the device layer by layer."""
         with _explained(self._info, part):
             if network.file not in self._open:
                 self._open[network.file] = OpenTensors(network.file, network.header)
             built: nn.Module = build(network.part, self._open[network.file])
-            return self._placed(built, waits=waits)
+        return self._placed(built, dtype or self._manner.dtype, waits=waits)  # what fails here is no fault of the file
 
-    def _placed(self, network: nn.Module, *, waits: bool) -> nn.Module:
-        device, dtype = self._manner.device, self._manner.dtype
+    def _placed(self, network: nn.Module, dtype: torch.dtype, *, waits: bool) -> nn.Module:
+        device = self._manner.device
         stored = sum(weight.nbytes for weight in network.parameters())
         if waits or (device.type == "cpu" and stored > SMALL):
             BroughtOnUse(network, device, dtype)

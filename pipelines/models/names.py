@@ -1,8 +1,9 @@
 """Two spellings of one tensor: the original of CompVis, in which single files are published, and that of diffusers.
 
 The original counts blocks in one row (`input_blocks.4.1`), diffusers by level (`down_blocks.1.attentions.0`). These
-tables are built from the shape of a network and read in both directions. Sources: CompVis/stable-diffusion and
-Stability-AI/generative-models (`openaimodel.py`, `model.py`), mlfoundations/open_clip (`transformer.py`).
+tables are built from the shape of a network; they tell where in the original a tensor of diffusers' is. Sources:
+CompVis/stable-diffusion and Stability-AI/generative-models (`openaimodel.py`, `model.py`), mlfoundations/open_clip
+(`transformer.py`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

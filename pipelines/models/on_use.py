@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 TINY = 64 * 1024
@@ -25,18 +25,12 @@ class BroughtOnUse:
         self._kept: dict[nn.Module, dict[str, nn.Parameter]] = {}
         self._handles: list[RemovableHandle] = []
         self._settled: dict[nn.Module, dict[str, nn.Parameter]] = {}
-        for module in network.modules():
-            _bring_buffers(module, device)
-            waiting = self._waiting(module)
-            if not waiting:
-                continue
-            if sum(weight.nbytes for weight in waiting.values()) <= TINY:
-                self._settled[module] = waiting
-                self._bring(module, waiting)
-                continue
-            self._handles.append(module.register_forward_pre_hook(self._before))
-            # First of the hooks after it: whoever was brought last goes first, so that two of these can be nested.
-            self._handles.append(module.register_forward_hook(self._after, prepend=True, always_call=True))
+        try:
+            for module in network.modules():
+                self._begin(module)
+        except BaseException:  # memory ran out: a network half brought could never be used again
+            self.remove()
+            raise
 
     def remove(self) -> None:
         """Leave the network as it was."""
@@ -45,6 +39,17 @@ class BroughtOnUse:
         for module, weights in self._settled.items():
             _put(module, weights)
 
+    def _begin(self, module: nn.Module) -> None:
+        _bring_buffers(module, self._device)
+        if sum(weight.nbytes for weight in module.parameters(recurse=False)) <= TINY:
+            waiting = self._settled[module] = self._waiting(module)
+            self._bring(module, waiting)
+            return
+        # Also where nothing waits: within another of these, what is here now may be brought elsewhere just before.
+        self._handles.append(module.register_forward_pre_hook(self._before))
+        # First of the hooks after it: whoever was brought last goes first, so that two of these can be nested.
+        self._handles.append(module.register_forward_hook(self._after, prepend=True, always_call=True))
+
     def _waiting(self, module: nn.Module) -> dict[str, nn.Parameter]:
         """The module's own weights that are not where and what they must be."""
         own = module.named_parameters(recurse=False)
@@ -52,8 +57,13 @@ class BroughtOnUse:
 
     def _bring(self, module: nn.Module, waiting: dict[str, nn.Parameter]) -> None:
         for name, weight in waiting.items():
-            here = weight.detach().to(self._device, self._dtype, non_blocking=True)
-            setattr(module, name, nn.Parameter(here, requires_grad=False))
+            setattr(module, name, nn.Parameter(self._here(weight.detach()), requires_grad=False))
+
+    def _here(self, weight: Tensor) -> Tensor:
+        """On the device, and wide; the narrower of the two formats travels."""
+        if weight.element_size() <= self._dtype.itemsize:
+            return weight.to(self._device, non_blocking=True).to(self._dtype)
+        return weight.to(self._dtype).to(self._device, non_blocking=True)
 
     def _before(self, module: nn.Module, _arguments: Any) -> None:
         self._kept[module] = self._waiting(module)

@@ -1,8 +1,7 @@
 """Who is in memory: the models used last, as many as there is room for."""
 
-import gc
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -15,7 +14,7 @@ from pipelines.models import budget
 from pipelines.models.attention import find_attention
 from pipelines.models.blueprint import Blueprint
 from pipelines.models.budget import Forecast, Thrift
-from pipelines.models.devices import device_label, memory, resolve_device
+from pipelines.models.devices import device_label, give_back, held, memory, resolve_device
 from pipelines.models.folder import Fingerprint, fingerprint
 from pipelines.models.loading import LoadedModel, Manner, chosen_dtype, load
 from pipelines.models.memory import watched
@@ -43,8 +42,7 @@ class Residency:
         Raises InvalidRequest when this machine has no such device, or cannot compute this attention on it.
         """
         self.device = resolve_device(device) if isinstance(device, str) else device
-        dtype = torch.float32 if self.device.type == "cpu" else torch.float16
-        self._attention = find_attention(attention, self.device, dtype)
+        self._attention = find_attention(attention, self.device)
         self._label = device_label(self.device)
         self._limit = limit
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
@@ -76,7 +74,6 @@ class Residency:
             del resident
             number = self._number(info, precision)
             weights = budget.weights_of(self._blueprint(info), number).on_device(manner.placement)
-            find_attention(self._attention, self.device, manner.dtype)  # not every kernel takes every number format
             self._make_room(weights + work)
             with watched(Phase.LOADING):
                 resident = _Resident(load(info, manner), files, weights)
@@ -97,21 +94,15 @@ class Residency:
         for path, resident in list(self._residents.items()):
             if name is None or resident.model.info.name == name:
                 del self._residents[path]
-        self.collect()
+        give_back(self.device)
 
     def free_others(self, info: ModelInfo) -> bool:
         """Give the memory of all models but `info` back; whether there were any."""
         others = [path for path in self._residents if path != info.path]
         for path in others:
             del self._residents[path]
-        self.collect()
+        give_back(self.device)
         return bool(others)
-
-    def collect(self) -> None:
-        """Give memory that nobody uses any more back to the system."""
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -122,9 +113,8 @@ class Residency:
     def room(self) -> int:
         """Bytes a job may use: what is free, and what models hold that could be freed."""
         used, total = memory(self.device)
-        # What CUDA keeps for later is as good as free. What a CPU holds is mostly pages of files: they count as free.
-        held = torch.cuda.memory_reserved(self.device) if self.device.type == "cuda" else 0
-        free = max(0, int(SPARE * (total - used))) + held
+        # What we hold could be freed. On a CPU that is mostly pages of files, which count as free anyway.
+        free = max(0, int(SPARE * (total - used))) + held(self.device)
         return free if self._limit is None else min(free, self._limit)
 
     def device_status(self) -> DeviceStatus:
@@ -146,7 +136,7 @@ class Residency:
             self._residents.popitem(last=False)
             freed = True
         if freed:
-            self.collect()
+            give_back(self.device)
 
     def _manner(self, info: ModelInfo, precision: Precision, placement: Placement) -> Manner:
         return Manner(self.device, chosen_dtype(info, self.device, precision), placement, self._attention)
@@ -156,5 +146,8 @@ class Residency:
 
 
 def _is(resident: _Resident, info: ModelInfo, manner: Manner, files: Fingerprint) -> bool:
-    model = resident.model
+    """Whether it can be lent. One that waits by turns will also do where all would fit: little would be gained."""
+    model, place = resident.model, resident.model.manner.placement
+    will_do = place is Placement.TURNS and manner.placement is Placement.WHOLE
+    manner = replace(manner, placement=place) if will_do else manner
     return model.info == info and files == resident.files and model.manner == manner

@@ -93,6 +93,13 @@ class ModelLibrary:
             return alike[0]
         raise unknown(name, models, noun="model", field="model")
 
+    def exactly(self, name: str) -> ModelInfo:
+        """As `find`, but by the very name: for what cannot be taken back. Raises UnknownName."""
+        models = self._scanned()
+        if name not in models:
+            raise unknown(name, models, noun="model", field="model")
+        return models[name]
+
     def usable(self, name: str) -> ModelInfo:
         """The model called `name`, ready to paint with. Raises UnknownName, or ModelUnusable with its problem."""
         info = self.find(name)

@@ -17,7 +17,7 @@ from pipelines.models.architecture import (
     unet_part,
     vae_part,
 )
-from pipelines.models.blueprint import LATENT_CHANNELS, Blueprint, Network, Tower
+from pipelines.models.blueprint import LATENT_CHANNELS, PIXELS_PER_LATENT, Blueprint, Network, Tower
 from pipelines.models.headers import DamagedFile, Header, TensorEntry, read_header
 from pipelines.models.recognise import Found, Recognised, recognise
 
@@ -58,7 +58,7 @@ class SingleFile:
         numbers = self._numbers
         said = self.header.metadata.get("modelspec.resolution", "").partition("x")[0]
         if said.isdecimal() and 64 <= int(said) <= 4096:
-            return int(said)
+            return int(said) // PIXELS_PER_LATENT * PIXELS_PER_LATENT
         if self.found.family is Family.SD2 and self.prediction is Prediction.V:
             return 768
         return numbers.native_size if numbers else 0

@@ -197,7 +197,10 @@ def save(tensors: Mapping[str, Any], target: Path) -> None:
     seen: set[int] = set()
     own: dict[str, Any] = {}
     for name, tensor in tensors.items():
-        at = tensor.untyped_storage().data_ptr()
+        storage = tensor.untyped_storage()
+        if tensor.numel() * tensor.element_size() > storage.nbytes():
+            refuse("holds a tensor larger than its numbers", "do not use it; download another", name)
+        at = storage.data_ptr()
         own[name] = tensor.clone().contiguous() if at in seen else tensor.contiguous()
         seen.add(at)
     save_file(own, target)

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import time
 import unicodedata
 from collections.abc import Callable
@@ -99,15 +100,15 @@ def storage_problem(error: OSError, path: Path, *, verb: str = "saved") -> Stora
 
 
 def sweep(folder: Path) -> int:
-    """Remove the temporary files that killed programs of ours left anywhere below `folder`; returns how many.
+    """Remove what killed programs of ours left unfinished anywhere below `folder`; returns how many files or folders.
 
     A file is stale when the program that wrote it (its process id is in the name) is gone, or after an hour.
     """
     swept = 0
-    for file in folder.rglob(f"{OURS}*"):
-        with contextlib.suppress(FileNotFoundError):  # its writer was quicker
-            if _is_stale(file):
-                file.unlink()
+    for left in list(folder.rglob(f"{OURS}*")):
+        with contextlib.suppress(OSError):  # its writer was quicker, or it cannot be removed: no reason not to start
+            if _is_stale(left):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
                 swept += 1
     return swept
 

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
@@ -58,9 +60,11 @@ class Shelf:
         """Path -> what the last scan found there."""
         with self.database.transaction() as db:
             rows = db.execute(select(MODEL.c.path, MODEL.c.stamp, MODEL.c.info)).all()
-        return {
-            row.path: Seen(row.stamp, ModelInfo.model_validate_json(row.info) if row.info else None) for row in rows
-        }
+        found = {}
+        for row in rows:
+            with suppress(ValidationError):  # of a newer or older Easel: it is looked at again
+                found[row.path] = Seen(row.stamp, ModelInfo.model_validate_json(row.info) if row.info else None)
+        return found
 
     def remember(self, seen: Mapping[str, Seen], gone: Iterable[str]) -> None:
         """Keep what a scan found, and forget what is `gone`."""
@@ -108,6 +112,12 @@ class Shelf:
             for table in (MODEL_NOTE, MODEL_HASH):
                 db.execute(delete(table).where(table.c.path == to))
                 db.execute(update(table).where(table.c.path == path).values(path=to))
+
+    def forget(self, path: str) -> None:
+        """A model was thrown away: whatever comes to its place is another."""
+        with self.database.transaction() as db:
+            for table in (MODEL_NOTE, MODEL_HASH):
+                db.execute(delete(table).where(table.c.path == path))
 
     def note(self, path: str) -> Note:
         """What a person added to the model at `path`."""

@@ -24,6 +24,6 @@ def test_a_decoder_that_overflows_in_halves_is_tried_again_in_float32(starter: L
     loud = replace(starter, vae=vae)
     latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     expected = np.asarray(decode(loud, latents)).astype(int)
-    loud = replace(loud, vae=vae.half(), manner=replace(starter.manner, dtype=torch.float16))
+    loud = replace(loud, vae=vae.half(), vae_dtype=torch.float16)
     assert np.abs(np.asarray(decode(loud, latents)).astype(int) - expected).mean() < 4
     assert loud.vae.dtype == torch.float16

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.core.event import Event, Failed, Finished, Noted, PictureSaved
+from pipelines.core.event import Event, Failed, Finished, Noted, PictureSaved, Progress
 from pipelines.core.model import ModelInfo
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.stop import StopSignal
@@ -104,6 +104,7 @@ def test_a_large_picture_is_decoded_in_tiles(residency: Residency, flat: ModelIn
     events = painted(residency, tmp_path, width=576, height=64)
     assert notes(events) == ["Memory ran out: now the picture is decoded in tiles"]
     assert small.refusals == 1 and not vae.use_tiling
+    assert sum(isinstance(event, Progress) and event.step == 1 for event in events) == 1  # no step was made again
     small.heal()
     whole = painted(residency, tmp_path / "whole", width=576, height=64)
     tiled, plain = (
@@ -122,6 +123,34 @@ def test_other_models_make_room_first(residency: Residency, flat: ModelInfo, tmp
     assert residency.loaded == ("flat",)
 
 
+def test_a_small_picture_is_not_tried_in_tiles(residency: Residency, flat: ModelInfo, tmp_path: Path) -> None:
+    small = Device(residency.lend(flat).vae.decoder, lambda *_: True)
+    events = painted(residency, tmp_path)
+    assert not notes(events) and isinstance(events[-1], Failed)
+    assert small.refusals == 1
+
+
+def test_the_next_job_of_its_kind_begins_as_the_last_one_ended(
+    residency: Residency, flat: ModelInfo, tmp_path: Path
+) -> None:
+    small = Device(residency.lend(flat).unet, lambda _, latents: len(latents) > 2)
+    painter = Painter(ModelLibrary([STARTER_MODELS]), residency, PictureFiles(tmp_path), Keeper(residency, tmp_path))
+    asked = request("a red house", steps=1, model="flat", seed=5, count=2, batch_size=2)
+    first, second = (list(painter.perform(Work(asked), StopSignal())) for _ in range(2))
+    assert notes(first) == ["Memory ran out: now 1 at once"]
+    assert isinstance(second[-1], Finished)
+    assert small.refusals == 1
+
+
+def test_previews_that_find_no_room_are_a_reason_to_save_too(
+    residency: Residency, flat: ModelInfo, tmp_path: Path
+) -> None:
+    other = read_model(copy_of(Path(flat.path), tmp_path / "other"), "other")
+    residency.lend(other)
+    Device(residency.lend(flat).vae.encoder, lambda *_: "other" in residency.loaded)
+    assert isinstance(painted(residency, tmp_path / "out")[-1], Finished)
+
+
 def test_when_nothing_helps_the_job_fails_with_figures_and_the_next_one_paints(
     residency: Residency, flat: ModelInfo, tmp_path: Path
 ) -> None:
@@ -129,7 +158,7 @@ def test_when_nothing_helps_the_job_fails_with_figures_and_the_next_one_paints(
     *_, failed = painted(residency, tmp_path, count=2, batch_size=2)
     assert isinstance(failed, Failed)
     assert "not enough memory for 64 x 64 with 'flat'" in failed.problem.problem
-    assert "GB are needed" in failed.problem.problem
+    assert "GB seemed enough" in failed.problem.problem
     assert (failed.problem.field, failed.problem.detail) == ("width", FULL)
     assert residency.loaded == ()
     assert isinstance(painted(residency, tmp_path / "next")[-1], Finished)
@@ -138,5 +167,5 @@ def test_when_nothing_helps_the_job_fails_with_figures_and_the_next_one_paints(
 def test_a_job_that_cannot_fit_begins_sparingly(starter_folder: Path, tmp_path: Path) -> None:
     residency = Residency("cpu", limit=150_000_000)
     events = painted(residency, tmp_path, width=1024, height=512, count=1)
-    assert notes(events) == ["To fit into 0.1 GB, the picture is decoded in tiles"]
+    assert notes(events) == ["To fit into 0.1 GB: decoded in tiles"]
     assert isinstance(events[-1], Finished)

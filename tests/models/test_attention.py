@@ -48,15 +48,15 @@ def test_the_block_does_what_diffusers_does(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("key", ["sdpa", "chunked", "naive"])
 def test_the_picture_is_the_same(key: str, starter: LoadedModel) -> None:
-    other = load(starter.info, Manner(CPU, torch.float32, attention=find_attention(key, CPU, torch.float32)))
+    other = load(starter.info, Manner(CPU, torch.float32, attention=find_attention(key, CPU)))
     assert difference(paint(other)[0], paint(starter)[0]) <= 1
 
 
 def test_an_attention_that_does_not_run_here_is_refused_with_a_way_out() -> None:
     with pytest.raises(InvalidRequest, match=r"cuDNN does not run here .*; use --attention auto"):
-        find_attention("cudnn", CPU, torch.float32)
+        find_attention("cudnn", CPU)
 
 
 def test_an_unknown_attention_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="'Chunked'"):
-        find_attention("chunkd", CPU, torch.float32)
+        find_attention("chunkd", CPU)

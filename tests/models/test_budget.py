@@ -34,7 +34,7 @@ def test_weights_are_counted_to_the_byte(plans: dict[Family, Blueprint]) -> None
     sd1, sdxl = (weights_of(plans[family], HALVES) for family in (Family.SD1, Family.SDXL))
     assert (sd1.unet, sdxl.unet) == (1_719_041_928, 5_134_927_368)  # 859.5 and 2567.5 million parameters
     assert sd1.on_device(Placement.WHOLE) == pytest.approx(2.13 * GB, rel=0.01)
-    assert sdxl.on_device(Placement.WHOLE) == pytest.approx(6.94 * GB, rel=0.01)
+    assert sdxl.on_device(Placement.WHOLE) == pytest.approx(7.1 * GB, rel=0.01)
     assert weights_of(plans[Family.SD1], None) == sd1  # as they are stored
 
 
@@ -45,9 +45,10 @@ def test_weights_are_counted_to_the_byte(plans: dict[Family, Blueprint]) -> None
         (Family.SD1, 2.6, Placement.TURNS, False),
         (Family.SD1, 2, Placement.STREAMED, False),
         (Family.SDXL, 16, Placement.WHOLE, False),
-        (Family.SDXL, 8.5, Placement.TURNS, False),
-        (Family.SDXL, 6.5, Placement.TURNS, True),
-        (Family.SDXL, 4, Placement.STREAMED, False),
+        (Family.SDXL, 11, Placement.TURNS, False),  # its VAE decodes in fp32: fp16 overflows
+        (Family.SDXL, 9, Placement.WHOLE, True),
+        (Family.SDXL, 7, Placement.TURNS, True),
+        (Family.SDXL, 6, Placement.STREAMED, False),
         (Family.SDXL, 2, Placement.STREAMED, True),
     ],
 )
@@ -79,17 +80,15 @@ def test_what_does_not_fit_at_all_is_said_so(plans: dict[Family, Blueprint]) -> 
 
 def test_each_rung_saves_where_memory_ran_out_and_the_last_is_the_end() -> None:
     thrift, rungs = Thrift(at_once=4), []
-    phases = [Phase.DENOISING, Phase.DECODING, Phase.DENOISING, Phase.DENOISING, Phase.LOADING, Phase.LOADING]
-    for phase in phases:
+    for phase in (Phase.DENOISING, Phase.DENOISING, Phase.DENOISING, Phase.DECODING, Phase.LOADING):
         spared = thriftier(thrift, phase, on_cpu=False)
         rungs.append(spared)
         thrift = spared or thrift
     assert rungs == [
-        Thrift(2), Thrift(2, tiled=True), Thrift(1, tiled=True), Thrift(1, tiled=True, placement=Placement.TURNS),
-        Thrift(1, tiled=True, placement=Placement.STREAMED), None,
+        Thrift(2), Thrift(1), Thrift(1, placement=Placement.TURNS), Thrift(1, placement=Placement.STREAMED), None,
     ]  # fmt: skip
 
 
 def test_on_a_cpu_nothing_can_wait_elsewhere() -> None:
     assert thriftier(Thrift(1), Phase.DENOISING, on_cpu=True) is None
-    assert thriftier(Thrift(1), Phase.DECODING, on_cpu=True) == Thrift(1, tiled=True)
+    assert thriftier(Thrift(2), Phase.DECODING, on_cpu=True) is None

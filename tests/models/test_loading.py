@@ -10,13 +10,14 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from pipelines.core.error import ModelUnusable
-from pipelines.core.model import ModelInfo
+from pipelines.core.model import Family, ModelInfo
 from pipelines.core.request import Precision
 from pipelines.models.loading import LoadedModel, Manner, chosen_dtype, load
-from pipelines.models.memory import RanOut
+from pipelines.models.memory import RanOut, is_memory_error
 from pipelines.models.residency import Residency
 from pipelines.models.scan import read_model
 from tests.models.folders import copy_of, cut, edit
+from tests.models.synthetic import networks, write_single
 
 CPU = torch.device("cpu")
 IN_FULL = Manner(CPU, torch.float32)
@@ -156,3 +157,32 @@ def refuse(info: ModelInfo, part: str) -> None:
         ModelUnusable, match=rf"cannot be loaded: its {part} (does not fit|lacks|has).*; copy the folder again"
     ):
         load(info, IN_FULL)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate",
+     "MPS backend out of memory (MPS", "CUDNN_STATUS_ALLOC_FAILED",
+     "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"],
+)  # fmt: skip
+def test_every_way_of_saying_that_memory_ran_out_is_understood(said: str) -> None:
+    assert is_memory_error(RuntimeError(said))
+    assert not is_memory_error(RuntimeError("Expected all tensors to be on the same device"))
+
+
+def test_a_device_that_fails_while_weights_travel_is_not_blamed_on_the_file(
+    starter: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700)
+
+    monkeypatch.setattr(torch.nn.Module, "to", broken)
+    with pytest.raises(torch.AcceleratorError):
+        load(starter.info, IN_FULL)
+
+
+def test_a_vae_known_to_overflow_computes_in_full(tmp_path: Path) -> None:
+    for family, expected in ((Family.SDXL, torch.float32), (Family.SD1, torch.float16)):
+        file = write_single(tmp_path / f"{family.name}.safetensors", networks(family, small=True), torch.float16)
+        model = load(read_model(file, family.name), Manner(CPU, torch.float16))
+        assert (model.vae_dtype, model.dtype) == (expected, torch.float16)

@@ -68,6 +68,32 @@ def test_one_may_be_brought_within_another() -> None:
 
 
 @torch.no_grad()
+def test_weights_that_lie_there_in_full_are_brought_in_full_within_one_that_narrows_them() -> None:
+    full, latents = vae(torch.float32), torch.randn((1, 4, 8, 8))
+    expected = full.decode(latents).sample
+    BroughtOnUse(full, CPU, torch.bfloat16)
+    with brought(full, CPU, torch.float32):
+        assert torch.allclose(full.decode(latents).sample, expected, atol=0.02)  # small layers have been narrow
+
+
+@torch.no_grad()
+def test_a_network_that_could_not_be_brought_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    halves, latents = vae(torch.float16), torch.randn((1, 4, 8, 8)).half()
+    expected, calls = halves.decode(latents).sample, []
+
+    def full(on_use: BroughtOnUse, weight: torch.Tensor) -> torch.Tensor:
+        calls.append(weight)
+        if len(calls) == 5:
+            raise torch.OutOfMemoryError
+        return weight.float()
+
+    monkeypatch.setattr(BroughtOnUse, "_here", full)
+    with pytest.raises(torch.OutOfMemoryError), brought(halves, CPU, torch.float32):
+        pass
+    assert torch.equal(halves.decode(latents).sample, expected)
+
+
+@torch.no_grad()
 def test_a_layer_that_fails_puts_its_weights_back() -> None:
     halves = vae(torch.float16)
     with brought(halves, CPU, torch.float32), pytest.raises(RuntimeError):

@@ -95,6 +95,57 @@ def test_the_trash_takes_a_model_and_what_belongs_to_it(client: TestClient, halo
     assert {"halo.safetensors", "halo.preview.png", "halo.civitai.info"} <= trash
 
 
+def test_an_order_that_came_late_takes_no_other_model(client: TestClient, halo: Path) -> None:
+    """A name that is nearly right, or that means another file by now, is not enough to throw something away."""
+    shutil.copy(halo, halo.with_name("h.alo.safetensors"))
+    client.post("/api/models/scan")
+    key = named(client, "halo")["key"]
+    assert client.post("/api/models/trash", json={"name": "ha-lo"}).status_code == 404
+    assert client.post("/api/models/trash", json={"name": "halo", "key": "0" * 16}).status_code == 409
+    assert client.post("/api/models/trash", json={"name": "halo", "key": key}).status_code == 200
+    assert client.post("/api/models/trash", json={"name": "halo", "key": key}).status_code == 404
+    assert halo.with_name("h.alo.safetensors").exists()
+
+
+def test_what_hugging_faces_programs_keep_stays_where_they_put_it(
+    client: TestClient, inside: Studio, starter_folder: Path
+) -> None:
+    kept = inside.folder.models / "hub" / "models--somebody--dream" / "snapshots" / "abc123"
+    shutil.copytree(starter_folder, kept)
+    client.post("/api/models/scan")
+    for path, more in (("rename", {"to": "night"}), ("trash", {})):
+        answer = client.post(f"/api/models/{path}", json={"name": "somebody/dream", **more})
+        assert answer.status_code == 422 and "Hugging Face" in answer.json()["error"]["problem"]
+    assert kept.is_dir()
+
+
+def test_a_picture_that_another_model_shows_too_stays(client: TestClient, halo: Path) -> None:
+    halo.with_suffix(".ckpt").write_bytes(b"\x80\x02}q\x00.")
+    rows = client.post("/api/models/scan").json()
+    (old,) = (row["name"] for row in rows if row["name"] not in {"halo"} and row["name"].endswith("halo"))
+    assert client.post("/api/models/trash", json={"name": old}).status_code == 200
+    assert halo.with_suffix(".preview.png").exists()
+
+
+def test_a_new_file_in_the_place_of_one_thrown_away_begins_without_its_notes(client: TestClient, halo: Path) -> None:
+    content = halo.read_bytes()
+    client.put("/api/models/note", json={"name": "halo", "hidden": True, "notes": "bad"})
+    client.post("/api/models/trash", json={"name": "halo"})
+    halo.write_bytes(content)
+    client.post("/api/models/scan")
+    assert named(client, "halo")["hidden"] is False
+
+
+def test_the_default_keeps_its_place_under_another_name(
+    client: TestClient, inside: Studio, starter_folder: Path
+) -> None:
+    shutil.copytree(starter_folder, inside.folder.models / "mine")
+    client.post("/api/models/scan")
+    client.put("/api/models/default", json={"name": "mine"})
+    client.post("/api/models/rename", json={"name": "mine", "to": "ours"})
+    assert named(client, "ours")["default"] is True
+
+
 def test_what_comes_with_easel_is_neither_renamed_nor_thrown_away(client: TestClient) -> None:
     for path, order in (("rename", {"name": "flat", "to": "mine"}), ("trash", {"name": "flat"})):
         answer = client.post(f"/api/models/{path}", json=order)

@@ -188,3 +188,12 @@ def test_a_number_given_again_is_another_program(tmp_path: Path) -> None:
     before_us = psutil.Process().create_time() - 60
     os.utime(left, (before_us, before_us))
     assert sweep(tmp_path) == 1
+
+
+def test_a_folder_left_unfinished_is_swept_too_and_never_keeps_the_studio_from_starting(tmp_path: Path) -> None:
+    left = tmp_path / "models" / f"{OURS}4293a4hj"
+    left.mkdir(parents=True)
+    (left / "weights").write_text("half")
+    os.utime(left, (0, 0))
+    assert sweep(tmp_path) == 1
+    assert not left.exists()

@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from pipelines.core.model import Seen
 from pipelines.models import scan
 from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.storage.database import Database
+from pipelines.storage.schema import MODEL
 from pipelines.storage.shelf import Hashes, Note, Shelf
 from tests.models.folders import copy_of
 from tests.models.synthetic import write_hollow
@@ -160,3 +162,9 @@ def test_a_folder_that_appears_later_is_looked_into(shelf: Shelf, tmp_path: Path
         wait_for(library, ["glow"])
     finally:
         end()
+
+
+def test_what_a_newer_easel_remembered_is_looked_at_again(shelf: Shelf) -> None:
+    with shelf.database.transaction() as db:
+        db.execute(insert(MODEL).values(path="/m/x", stamp="s", info='{"name": "x", "flavour": "mint"}'))
+    assert shelf.recall() == {}

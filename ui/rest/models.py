@@ -13,7 +13,7 @@ from pipelines.core.error import UnknownName
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
-from pipelines.jobs.tidying import Tidier
+from pipelines.jobs.tidying import Tidier, key_of
 from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.models.sidecars import preview_of, sidecar_of
 from pipelines.storage.images import ImageStore, ModelUse, thumbnail_of
@@ -53,6 +53,18 @@ class RenameOrder(BaseModel):
 
     name: str
     to: str = Field(max_length=240)
+    key: str | None = None
+    """Of the card that was looked at."""
+
+
+class TrashOrder(BaseModel):
+    """A model to throw away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    key: str | None = None
+    """Of the card that was looked at."""
 
 
 class NameOrder(BaseModel):
@@ -103,11 +115,11 @@ def routes(models: Models) -> APIRouter:
 
     @router.post("/models/rename")
     def rename(order: RenameOrder) -> dict[str, Any]:
-        return {"name": models.tidier.rename(order.name, order.to), "models": listed(models)}
+        return {"name": models.tidier.rename(order.name, order.to, order.key), "models": listed(models)}
 
     @router.post("/models/trash")
-    def trash(order: NameOrder) -> list[dict[str, Any]]:
-        models.tidier.throw_away(order.name)
+    def trash(order: TrashOrder) -> list[dict[str, Any]]:
+        models.tidier.throw_away(order.name, order.key)
         return listed(models)
 
     @router.get("/samplers")
@@ -130,6 +142,7 @@ def listed(models: Models) -> list[dict[str, Any]]:
 def _card(info: ModelInfo, note: Note, use: ModelUse | None, default: str | None) -> dict[str, Any]:
     return {
         **info.model_dump(mode="json", exclude=PRIVATE),
+        "key": key_of(info),
         "favourite": note.favourite,
         "hidden": note.hidden,
         "tags": note.tags,
