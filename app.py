@@ -248,7 +248,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     from ui.web.words import read_words
 
     words, library = read_words(), services.models
-    kept = models.Models(library, services.shelf, services.images, Tidier(library, services.shelf))
+    kept = models.Models(library, services.shelf, services.images, Tidier(library, services.shelf), token is None)
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
     application = server.build(server.RestServices(services.queue, services.images, kept), doors)
     application.include_router(live.routes(services.queue, library, words))

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from send2trash import send2trash
 
 from pipelines.core.error import Conflict, ModelUnusable, StorageProblem
@@ -67,6 +68,14 @@ class Tidier:
             ) from error
         self._shelf.forget(str(path))
         self._models.rescan()
+
+    def reveal(self, name: str) -> None:
+        """Show a model's file in this machine's file manager. Raises UnknownName, StorageProblem for want of one."""
+        path = Path(self._models.find(name).path)
+        if typer.launch(str(path), wait=True, locate=True):
+            raise StorageProblem(
+                "This machine has no file manager to open", fix=f"look into the folder {path.parent.name!r} yourself"
+            )
 
     def _stands_alone(self, path: Path) -> bool:
         """Whether the picture and texts beside it belong to no other model as well: `a.ckpt` and `a.safetensors`."""

@@ -13,8 +13,6 @@ from pipelines.core.request import GenerateRequest, Precision
 from pipelines.models.blueprint import PIXELS_PER_LATENT, Blueprint, Network
 
 BYTES = {Precision.FP32: 4, Precision.FP16: 2, Precision.BF16: 2}
-COMPUTED_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 2}
-"""Bytes of a number on a GPU, by the file's format: fp8 is computed in halves."""
 UNET_MAPS = 45
 """How many maps of the UNet's first width, as large as the latents, it holds at its peak."""
 VAE_MAPS = 5
@@ -83,24 +81,39 @@ class Forecast:
         return self.needs <= self.room
 
 
-def number_bytes(info: ModelInfo, precision: Precision, *, on_cpu: bool) -> int | None:
-    """Bytes of a weight in memory; None: as in its file, where a CPU leaves it."""
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How a model's numbers lie on a device."""
+
+    weight: int | None
+    """Bytes of each weight; None: as in the file."""
+    map: int
+    """Bytes of each number that is worked with."""
+    on_cpu: bool
+
+
+def numbers_of(info: ModelInfo, precision: Precision, *, on_cpu: bool) -> Numbers:
+    """How the numbers of `info` lie on a device: a CPU leaves weights in their file; fp8 stays fp8 everywhere."""
+    asked = precision if precision is not Precision.AUTO else None
     if on_cpu:
-        return None
-    return COMPUTED_BYTES.get(info.dtype, 2) if precision is Precision.AUTO else BYTES[precision]
+        return Numbers(None, BYTES[asked or Precision.FP32], on_cpu=True)
+    narrow = info.dtype.startswith("fp8")
+    computed = BYTES[asked or (Precision.FP32 if info.dtype == "fp32" else Precision.FP16)]
+    return Numbers(None if narrow else computed, computed, on_cpu=False)
 
 
-def weights_of(blueprint: Blueprint, number: int | None) -> Weights:
-    """Those of the networks of `blueprint`, `number` bytes each; None: as they are stored."""
-    towers = [list(_sizes(tower.network, number)) for tower in blueprint.towers]
+def weights_of(blueprint: Blueprint, numbers: Numbers) -> Weights:
+    """Those of the networks of `blueprint`."""
+    number = numbers.weight
     of_vae = BYTES[Precision.FP32] if number and blueprint.vae_overflows else number
+    towers = [list(_sizes(tower.network, number)) for tower in blueprint.towers]
     unet, vae = list(_sizes(blueprint.unet, number)), list(_sizes(blueprint.vae, of_vae))
     return Weights(sum(unet), sum(vae), sum(map(sum, towers)), largest=max(map(max, (unet, vae, *towers))))
 
 
-def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, number: int | None) -> Work:
+def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, numbers: Numbers) -> Work:
     """What painting `request` takes besides the weights."""
-    wide = number or BYTES[Precision.FP32]  # what a CPU computes in
+    wide = numbers.map
     of_vae = BYTES[Precision.FP32] if blueprint.vae_overflows else wide
     pixels = request.width * request.height
     unet, vae = blueprint.unet.part.config, blueprint.vae.part.config
@@ -125,11 +138,11 @@ def thriftier(thrift: Thrift, phase: Phase, *, on_cpu: bool) -> Thrift | None:
     return replace(thrift, placement=later[0]) if later else None
 
 
-def forecast(blueprint: Blueprint, request: GenerateRequest, room: int, number: int | None) -> Forecast:
+def forecast(blueprint: Blueprint, request: GenerateRequest, room: int, numbers: Numbers) -> Forecast:
     """How `request` can be painted within `room` bytes, by the first way that fits. Raises nothing."""
-    weights, told = weights_of(blueprint, number), None
-    for thrift in _ways(min(request.batch_size, request.count), on_cpu=number is None):
-        work = work_of(blueprint, request, thrift, number)
+    weights, told = weights_of(blueprint, numbers), None
+    for thrift in _ways(min(request.batch_size, request.count), on_cpu=numbers.on_cpu):
+        work = work_of(blueprint, request, thrift, numbers)
         # One layer's weights are there twice for a moment.
         told = Forecast(thrift, weights.on_device(thrift.placement) + weights.largest + work.most, room)
         if told.fits:

@@ -29,6 +29,8 @@ from pipelines.models.single import DOWNLOAD_AGAIN
 from pipelines.models.vocabulary import clip_tokenizer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NARROW = (torch.float8_e4m3fn, torch.float8_e5m2)
+"""Formats that weights are kept in and nothing is computed in."""
 SMALL = 64 * 1024 * 1024
 """Bytes: networks up to this size are widened once; larger ones stay in their file and are widened as they run."""
 
@@ -148,8 +150,12 @@ class _Loader:
     def _placed(self, network: nn.Module, dtype: torch.dtype, *, waits: bool) -> nn.Module:
         device = self._manner.device
         stored = sum(weight.nbytes for weight in network.parameters())
+        narrow = any(weight.dtype in NARROW for weight in network.parameters())
         if waits or (device.type == "cpu" and stored > SMALL):
             BroughtOnUse(network, device, dtype)
+            return network
+        if narrow and device.type != "cpu":  # half the memory, and no worse than the file is
+            BroughtOnUse(nn.Module.to(network, device), device, dtype)
             return network
         # torch's own `to`: the one of diffusers logs a warning about modules kept in float32, of which there are none.
         return nn.Module.to(network, device, dtype)

@@ -13,7 +13,7 @@ from pipelines.core.request import GenerateRequest, Precision
 from pipelines.models import budget
 from pipelines.models.attention import find_attention
 from pipelines.models.blueprint import Blueprint
-from pipelines.models.budget import Forecast, Thrift
+from pipelines.models.budget import Forecast, Numbers, Thrift
 from pipelines.models.devices import device_label, give_back, held, memory, resolve_device
 from pipelines.models.folder import Fingerprint, fingerprint
 from pipelines.models.loading import LoadedModel, Manner, chosen_dtype, load
@@ -52,12 +52,11 @@ class Residency:
 
     def forecast(self, info: ModelInfo, request: GenerateRequest) -> Forecast:
         """What painting `request` with `info` needs, and how it can be made to fit. Raises ModelUnusable."""
-        number = self._number(info, request.precision)
-        return budget.forecast(self._blueprint(info), request, self.room, number)
+        return budget.forecast(self._blueprint(info), request, self.room, self._numbers(info, request.precision))
 
     def work(self, info: ModelInfo, request: GenerateRequest, thrift: Thrift) -> int:
         """Bytes that painting `request` takes besides the weights. Raises ModelUnusable."""
-        return budget.work_of(self._blueprint(info), request, thrift, self._number(info, request.precision)).most
+        return budget.work_of(self._blueprint(info), request, thrift, self._numbers(info, request.precision)).most
 
     def lend(
         self, info: ModelInfo, precision: Precision = Precision.AUTO, *,
@@ -72,8 +71,8 @@ class Residency:
         resident = self._residents.pop(info.path, None)
         if resident is None or not _is(resident, info, manner, files):
             del resident
-            number = self._number(info, precision)
-            weights = budget.weights_of(self._blueprint(info), number).on_device(manner.placement)
+            numbers = self._numbers(info, precision)
+            weights = budget.weights_of(self._blueprint(info), numbers).on_device(manner.placement)
             self._make_room(weights + work)
             with watched(Phase.LOADING):
                 resident = _Resident(load(info, manner), files, weights)
@@ -141,8 +140,8 @@ class Residency:
     def _manner(self, info: ModelInfo, precision: Precision, placement: Placement) -> Manner:
         return Manner(self.device, chosen_dtype(info, self.device, precision), placement, self._attention)
 
-    def _number(self, info: ModelInfo, precision: Precision) -> int | None:
-        return budget.number_bytes(info, precision, on_cpu=self.device.type == "cpu")
+    def _numbers(self, info: ModelInfo, precision: Precision) -> Numbers:
+        return budget.numbers_of(info, precision, on_cpu=self.device.type == "cpu")
 
 
 def _is(resident: _Resident, info: ModelInfo, manner: Manner, files: Fingerprint) -> bool:

@@ -1,9 +1,10 @@
 """Loading, switching and listing models, on files in the true full-size layouts.
 
-    uv run tests/bench/bench_models.py [load|switch|scan] [--runs 5] [--files 10000]
+    uv run tests/bench/bench_models.py [load|switch|scan|work] [--runs 5] [--files 10000] [--device cpu]
 
 Weights are zeros in sparse files: names, shapes and sizes are real, the disk is not asked. Each load is measured in a
 process of its own, from the call until a UNet could run; memory is what is the process's own (Anonymous in smaps).
+`work`: the second UNet pass at SD 1.5's 512 x 512, and the second decoding, by attention, number format and placement.
 """
 
 import argparse
@@ -12,9 +13,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -26,6 +29,7 @@ from pipelines.storage.shelf import Shelf  # noqa: E402
 from tests.models.synthetic import networks, write_folder, write_hollow  # noqa: E402
 
 BIG = (Family.SD1, Family.SDXL)
+KINDS = ["load", "switch", "scan", "work"]
 
 OURS = """
 import sys, time, json
@@ -62,6 +66,85 @@ for turn in range(20):
     sizes.append(resident())
 print(json.dumps(sizes))
 """
+WORK = """
+import sys, time, json
+from pathlib import Path
+import torch
+from pipelines.core.placement import Placement
+from pipelines.generation.pictures import decode
+from pipelines.models.loading import DTYPES, Manner, load
+from pipelines.models.scan import read_model
+from tests.bench.bench_models import Peak
+path, device, attention, dtype, placement, what = sys.argv[1:]
+manner = Manner(torch.device(device), DTYPES[dtype], Placement(placement), attention)
+model = load(read_model(Path(path), "m"), manner)
+latents = torch.zeros((1, 4, 64, 64), device=device)
+words = torch.zeros((1, 77, 768), device=device, dtype=manner.dtype)
+
+@torch.inference_mode()
+def work():
+    if what == "unet":
+        model.unet(latents.to(manner.dtype), torch.zeros(1, device=device), encoder_hidden_states=words)
+    else:
+        decode(model, latents, tiled=what == "tiled")
+    torch.cuda.synchronize() if device != "cpu" else None
+
+work()
+with Peak(device) as peak:
+    began = time.perf_counter()
+    work()
+    took = time.perf_counter() - began
+print(json.dumps([took, peak.most]))
+"""
+WORKS = (
+    ("auto", "fp32", "whole", "unet"), ("chunked", "fp32", "whole", "unet"), ("naive", "fp32", "whole", "unet"),
+    ("auto", "bf16", "whole", "unet"), ("chunked", "bf16", "whole", "unet"), ("naive", "bf16", "whole", "unet"),
+    ("auto", "bf16", "streamed", "unet"), ("auto", "bf16", "whole", "vae"), ("auto", "fp32", "whole", "vae"),
+    ("auto", "fp32", "whole", "tiled"),
+)  # fmt: skip
+"""Attention, number format, placement, and what is done."""
+
+
+class Peak:
+    """The most MB that are taken meanwhile, over what is taken before: of the process's own memory, or of CUDA's."""
+
+    def __init__(self, device: str) -> None:
+        self.most = 0.0
+        self._on_cpu, self._over = device == "cpu", threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._before = own() if self._on_cpu else cuda_peak(reset=True)
+        if self._on_cpu:
+            self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._on_cpu:
+            self._watcher.join()
+        else:
+            self.most = cuda_peak() - self._before
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.003):
+            self.most = max(self.most, own() - self._before)
+
+
+def cuda_peak(*, reset: bool = False) -> float:
+    """MB of tensors: the most since the last reset, or, with a reset, what there is now."""
+    import torch
+
+    if reset:
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated() / 2**20
+    return torch.cuda.max_memory_allocated() / 2**20
+
+
+def own() -> float:
+    """MB that no file backs; quick to ask."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
 def anonymous() -> float:
@@ -140,11 +223,21 @@ def bench_scan(folder: Path, count: int) -> None:
         print(f"| {name}: {len(found):,} files | {time.perf_counter() - began:.1f} s |")
 
 
+def bench_work(folder: Path, device: str) -> None:
+    made = networks(Family.SD1, small=False).original()
+    files = {dtype: write_hollow(folder / f"{dtype}.safetensors", made, dtype=dtype) for dtype in ("F32", "BF16")}
+    for attention, dtype, placement, what in WORKS:
+        file = files["F32" if dtype == "fp32" else "BF16"]
+        seconds, memory = child(WORK, str(file), device, attention, dtype, placement, what)
+        print(f"| {what}, {attention}, {dtype}, {placement} | {seconds:.2f} s | {memory:,.0f} MB |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["load", "switch", "scan"], default=["load", "switch", "scan"])
+    parser.add_argument("what", nargs="*", choices=KINDS, default=KINDS)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for what in asked.what:
@@ -157,6 +250,8 @@ def main() -> None:
                     bench_switch(place)
                 case "scan":
                     bench_scan(place, asked.files)
+                case "work":
+                    bench_work(place, asked.device)
 
 
 if __name__ == "__main__":

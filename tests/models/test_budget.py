@@ -6,13 +6,14 @@ from pipelines.core.model import Family
 from pipelines.core.placement import Phase, Placement
 from pipelines.core.request import GenerateRequest
 from pipelines.models.blueprint import Blueprint
-from pipelines.models.budget import Forecast, Thrift, forecast, thriftier, weights_of
+from pipelines.models.budget import Forecast, Numbers, Thrift, forecast, thriftier, weights_of
 from pipelines.models.opening import blueprint_of
 from pipelines.models.scan import read_model
 from tests.models.synthetic import networks, write_hollow
 
 GB = 10**9
-HALVES = 2
+HALVES = Numbers(2, 2, on_cpu=False)
+AS_STORED = Numbers(None, 4, on_cpu=True)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_weights_are_counted_to_the_byte(plans: dict[Family, Blueprint]) -> None
     assert (sd1.unet, sdxl.unet) == (1_719_041_928, 5_134_927_368)  # 859.5 and 2567.5 million parameters
     assert sd1.on_device(Placement.WHOLE) == pytest.approx(2.13 * GB, rel=0.01)
     assert sdxl.on_device(Placement.WHOLE) == pytest.approx(7.1 * GB, rel=0.01)
-    assert weights_of(plans[Family.SD1], None) == sd1  # as they are stored
+    assert weights_of(plans[Family.SD1], AS_STORED) == sd1  # as they are stored
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,21 @@ def test_a_model_that_has_painted_shows_its_latest_picture(client: TestClient, i
 def test_a_kind_of_job_that_there_is_not_is_refused(client: TestClient) -> None:
     answer = client.post("/api/jobs", json={"kind": "explode", "model": "flat"})
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "kind")
+
+
+def test_a_folder_is_opened_on_this_machine_or_the_answer_says_why_not(
+    client: TestClient, halo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tools, told = tmp_path / "tools", tmp_path / "told"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", str(tools))
+    answer = client.post("/api/models/reveal", json={"name": "halo"})
+    assert answer.status_code == 507
+    assert "no file manager" in answer.json()["error"]["problem"]
+    (tools / "xdg-open").write_text(f'#!/bin/sh\necho "$1" > {told}\n')
+    (tools / "xdg-open").chmod(0o755)
+    assert client.post("/api/models/reveal", json={"name": "halo"}).status_code == 200
+    deadline = time.monotonic() + 10
+    while not told.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert told.read_text().strip() == str(halo.parent)

@@ -37,8 +37,8 @@ def routes(queue: JobQueue, models: ModelLibrary) -> APIRouter:
         if device is None:
             raise WorkerLost("The engine is starting", fix="ask again in a moment")
         info = models.with_vae(models.usable(asked.model), asked.vae)
-        number = budget.number_bytes(info, asked.precision, on_cpu=device.kind == "cpu")
-        told = budget.forecast(blueprint_of(info), asked, device.room, number)
+        numbers = budget.numbers_of(info, asked.precision, on_cpu=device.kind == "cpu")
+        told = budget.forecast(blueprint_of(info), asked, device.room, numbers)
         return Forecast(needs=told.needs, room=told.room, **asdict(told.thrift))
 
     return router

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.core.error import UnknownName
+from pipelines.core.error import Conflict, UnknownName
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
@@ -32,6 +32,8 @@ class Models:
     shelf: Shelf
     images: ImageStore
     tidier: Tidier
+    at_hand: bool = False
+    """Whoever looks at the page sits at this machine: nobody else can reach it."""
 
 
 class NoteOrder(BaseModel):
@@ -122,6 +124,13 @@ def routes(models: Models) -> APIRouter:
         models.tidier.throw_away(order.name, order.key)
         return listed(models)
 
+    @router.post("/models/reveal")
+    def reveal(order: NameOrder) -> dict[str, str]:
+        if not models.at_hand:
+            raise Conflict("This studio runs on another machine", fix="open the folder there")
+        models.tidier.reveal(order.name)
+        return {"shown": order.name}
+
     @router.get("/samplers")
     def samplers() -> dict[str, list[dict[str, Any]]]:
         return {"samplers": [asdict(s) for s in SAMPLERS], "schedules": [asdict(s) for s in SCHEDULES]}
@@ -172,5 +181,6 @@ def detailed(models: Models, info: ModelInfo) -> dict[str, Any]:
         "triggers": beside.triggers or info.triggers,
         "hashes": {"short": hashes.short, "auto_v3": hashes.auto_v3, "sha256": hashes.sha256} if hashes else None,
         "file": path.name,
+        "at_hand": models.at_hand,
         "form": "folder" if path.is_dir() else path.suffix.removeprefix("."),
     }
