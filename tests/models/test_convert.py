@@ -152,6 +152,10 @@ def hostile(mark: Path) -> dict[str, tuple[Callable[[Path], object], str]]:
         "storages shorter than they say": (longer, r"cannot be read as weights"),
         "200,000 deep": (lambda f: zipped(f, deep), r"larger than any model's"),
         "1 TiB of bytes": (lambda f: zipped(f, bomb), r"an instruction that weights do not need|is damaged"),
+        "a number stretched": (
+            lambda f: torch.save({"a": torch.ones(1).expand(1 << 30)}, f),
+            r"larger than its numbers",
+        ),
         "no weights": (lambda f: torch.save({"epoch": 3}, f), r"holds no weights"),
         "a list": (lambda f: torch.save([torch.ones(2)], f), r"holds no named weights"),
     }
