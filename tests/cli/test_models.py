@@ -4,6 +4,13 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipelines.core.model import Family
-from tests.cli.running import Easel, assert_complains
+from tests.cli.running import ROOT, Easel, assert_complains
 from tests.models.folders import cut
 from tests.models.synthetic import networks, write_hollow, write_single
 
@@ -131,3 +138,71 @@ def test_a_model_in_hugging_faces_cache_is_named_as_on_its_page(
 def test_a_download_without_a_network_says_so_in_one_line(easel: Easel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert_complains(easel("models", "download", "somebody/dream"), "cannot be reached", "check the connection")
+
+
+def odd_lora(folder: Path, name: str) -> Path:
+    """A LoRA whose metadata reads like markup."""
+    folder.mkdir(exist_ok=True)
+    save_file({f"{LORA}.lora_down.weight": torch.ones(4, 768), f"{LORA}.lora_up.weight": torch.ones(64, 4)},
+              folder / name, metadata={"modelspec.trigger_phrase": "[/b] in [red]"})  # fmt: skip
+    return folder
+
+
+def test_what_files_say_is_shown_as_it_is(easel: Easel, tmp_path: Path) -> None:
+    models = odd_lora(tmp_path / "models", "dream [fp16].safetensors")
+    assert "dream [fp16] " in easel("models", "list", "--models", str(models)).stdout
+    shown = easel("models", "show", "dream [fp16]", "--models", str(models))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "[/b] in [red]" in shown.stdout
+
+
+def test_a_name_longer_than_any_file_is_no_model(easel: Easel) -> None:
+    assert_complains(easel("models", "show", "x" * 300), "There is no model named")
+    assert_complains(easel("generate", "a cat", "--model", "x" * 300), "There is no model named")
+
+
+@pytest.mark.parametrize("ending", [".ckpt", ".pt", ".PTH", ".bin", ".SafeTensors"])
+def test_a_model_is_never_written_as_what_it_is_not(ending: str, easel: Easel, tmp_path: Path) -> None:
+    done = easel("models", "convert", "flat", "-o", str(tmp_path / f"out{ending}"))
+    assert_complains(done, f"written as .safetensors, not {ending}", "use -o out.safetensors")
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "/proc/x.safetensors", f"{'x' * 300}", "/dev/null/x"])
+def test_a_place_that_cannot_be_written_is_said_in_one_line(place: str, easel: Easel) -> None:
+    assert_complains(easel("models", "convert", "flat", "-o", place))
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a server with the files of `folder`."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_shows_the_name_of_what_comes_as_it_is(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    name = "{braces} and [b].safetensors"
+    with serving(odd_lora(tmp_path / "there", "x.safetensors")) as address:
+        command = ["models", "download", f"{address}/x.safetensors", "--name", name, "--data", str(tmp_path / "data")]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "app.py"), *command], check=False, env={**os.environ, "TERM": "xterm"},
+            stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, timeout=120,
+        )  # fmt: skip
+    drawn = os.read(ours, 100_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, drawn
+    assert name in drawn
+    assert done.stdout.decode().strip() == str(tmp_path / "data" / "models" / name)

@@ -3,21 +3,26 @@
 import contextlib
 import hashlib
 import json
+import os
+import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipelines.core.error import Conflict, EaselError, InvalidRequest, ModelUnusable
+from pipelines.core.error import Conflict, EaselError, InvalidRequest, ModelUnusable, StorageProblem
 from pipelines.core.event import Worked
 from pipelines.core.model import Family
-from pipelines.jobs.downloading import Web, download
+from pipelines.jobs.downloading import SPARE_BYTES, Web, download
 from pipelines.models.scan import ModelLibrary
 from tests.models.synthetic import networks, write_folder
 
@@ -29,30 +34,42 @@ class Hub:
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
     breaks_after: int | None = None
-    """Bytes of an answer, once."""
+    """Bytes of an answer, once, or every time when it `always_breaks`."""
+    always_breaks: bool = False
+    heeds_if_range: bool = True
+    begins_wrong: int = 0
+    """Bytes by which a range begins too late."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Redirects: path to Location (none when empty)."""
+    during: Callable[[], None] = lambda: None
+    """Called before the bytes of a file are sent."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """(path, Range) of every request for a file."""
+    tokens: list[str | None] = field(default_factory=list)
+    """What each request said about who asks."""
 
-    def repository(self, name: str, files: dict[str, bytes]) -> None:
-        """Serve `files` as a repository, hashes told for the weights."""
+    def repository(self, name: str, files: dict[str, bytes], sha: str = "abc123") -> None:
+        """Serve `files` as a repository at commit `sha`, hashes told for the weights."""
         rows: list[dict[str, Any]] = []
         for path, content in files.items():
-            self.files[f"/{name}/resolve/abc123/{path}"] = content
+            self.files[f"/{name}/resolve/{sha}/{quote(path)}"] = content
             rows.append({"rfilename": path, "size": len(content)})
             if path.endswith(".safetensors"):
                 rows[-1]["lfs"] = {"sha256": hashlib.sha256(content).hexdigest()}
-        self.files[f"/api/models/{name}"] = json.dumps({"sha": "abc123", "siblings": rows}).encode()
+        self.files[f"/api/models/{name}"] = json.dumps({"sha": sha, "siblings": rows}).encode()
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            wanted = self.headers.get("Range")
-            if path == "/moved":
+            path, wanted = self.path.partition("?")[0], self.headers.get("Range")
+            made.tokens.append(self.headers.get("Authorization"))
+            if path in made.moved:
                 self.send_response(302)
-                self.send_header("Location", "/file.safetensors")
+                if made.moved[path]:
+                    self.send_header("Location", made.moved[path])
+                self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
             if path not in made.files:
@@ -60,20 +77,32 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
                 return
             if not path.startswith("/api"):
                 made.asked.append((path, wanted))
+                made.during()
             content = made.files[path]
+            tag = f'"{hashlib.sha256(content).hexdigest()}"'
+            if made.heeds_if_range and self.headers.get("If-Range", tag) != tag:
+                wanted = None
             start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+            if wanted:
+                start += made.begins_wrong
             self.send_response(206 if wanted else 200)
+            self.send_header("ETag", tag)
+            if wanted:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
-            end, made.breaks_after = made.breaks_after, None
-            self.wfile.write(content[start:] if end is None else content[start : start + end])
+            end = made.breaks_after
+            if not made.always_breaks:
+                made.breaks_after = None
+            with contextlib.suppress(ConnectionError):  # who asked has heard enough
+                self.wfile.write(content[start:] if end is None else content[start : start + end])
 
         def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     made = Hub(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", made.url)
     yield made
     server.shutdown()
@@ -85,15 +114,27 @@ def weights(tmp_path: Path) -> bytes:
     return (tmp_path / "w.safetensors").read_bytes()
 
 
-def fetch(source: str, folder: Path, *, sha256: str | None = None, name: str | None = None) -> tuple[Path, list[int]]:
-    web = Web()
+def fetch(
+    source: str, folder: Path, *, sha256: str | None = None, name: str | None = None, web: Web | None = None
+) -> tuple[Path, list[int]]:
+    web = web or Web(pause=0)
     *told, path = download(web.find(source, name), folder, web, sha256)
     assert isinstance(path, Path)
     return path, [event.done for event in told if isinstance(event, Worked)]
 
 
+def begin(source: str, folder: Path) -> int:
+    """Fetch the first piece and stop, as Ctrl-C does; the bytes that stay."""
+    web = Web()
+    began = download(web.find(source), folder, web)
+    next(began)
+    began.close()  # type: ignore[attr-defined]
+    return sum(file.stat().st_size for file in folder.rglob("parts/**/*") if file.is_file())
+
+
 def test_a_file_comes_with_its_name_and_progress(hub: Hub, tmp_path: Path) -> None:
     hub.files["/file.safetensors"] = content = weights(tmp_path)
+    hub.moved["/moved"] = "/file.safetensors"
     path, told = fetch(f"{hub.url}/moved", tmp_path / "models", name="mine.safetensors")
     assert (path.name, path.read_bytes()) == ("mine.safetensors", content)
     assert told == sorted(told) and told[-1] == len(content)
@@ -110,14 +151,9 @@ def test_what_breaks_off_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
 
 def test_the_next_attempt_goes_on_too(hub: Hub, tmp_path: Path) -> None:
     hub.files["/file.safetensors"] = content = weights(tmp_path)
-    web, folder = Web(), tmp_path / "models"
-    hub.breaks_after = 200_000
-    began = download(web.find(f"{hub.url}/file.safetensors"), folder, web)
-    next(began)
-    began.close()  # type: ignore[attr-defined]
+    folder = tmp_path / "models"
+    have = begin(f"{hub.url}/file.safetensors", folder)
     assert not list(folder.glob("*.safetensors"))
-    (half,) = folder.iterdir()
-    have = half.stat().st_size
     path, _ = fetch(f"{hub.url}/file.safetensors", folder)
     assert path.read_bytes() == content
     assert hub.asked[-1][1] == f"bytes={have}-"
@@ -172,7 +208,9 @@ def test_a_name_that_is_taken_is_never_written_over(hub: Hub, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "source",
     ["http://example.com/a.safetensors", "https://192.168.0.1/a.safetensors", "file:///etc/a.safetensors",
-     "https://x/a.ckpt", "../etc/passwd", "nothing", "https://[::ffff:10.0.0.1]/a.safetensors"],
+     "https://x/a.ckpt", "../etc/passwd", "nothing", "https://[::ffff:10.0.0.1]/a.safetensors",
+     "https://[::1/a.safetensors", "https://[::1]:99999/a.safetensors", "https://127.1/a.safetensors",
+     f"https://{'a' * 70}.example/a.safetensors", "https:///a.safetensors"],
 )  # fmt: skip
 def test_nothing_is_fetched_from_where_it_should_not_be(source: str) -> None:
     with pytest.raises(InvalidRequest):
@@ -190,10 +228,242 @@ def test_a_repository_that_is_not_there_is_said_to_be_so(hub: Hub) -> None:
         Web().find("somebody/nothing")
 
 
-@pytest.mark.parametrize("path", ["../../x.safetensors", "a/../../x.safetensors"])
-def test_a_listing_that_climbs_out_of_its_folder_is_refused(path: str, hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["unet/..\\x.safetensors", "vae/.\u2215x.safetensors"])
+def test_a_listing_that_climbs_out_of_its_folder_is_refused_before_anything_comes(
+    path: str, hub: Hub, tmp_path: Path
+) -> None:
     hub.repository("somebody/evil", {"model_index.json": b"{}", path: weights(tmp_path)})
-    folder = tmp_path / "deep" / "models"
-    with contextlib.suppress(InvalidRequest):  # or it is no part of a model, and stays where it is
-        fetch("somebody/evil", folder)
-    assert {f.name for f in tmp_path.rglob("*.safetensors")} == {"w.safetensors"}
+    with pytest.raises(InvalidRequest, match=r"The name .* holds one of"):
+        fetch("somebody/evil", tmp_path / "deep" / "models")
+    assert not hub.asked
+    assert {f.name for f in tmp_path.rglob("*") if f.is_file()} == {"w.safetensors"}
+
+
+def test_a_file_above_the_repository_becomes_one_of_our_folder(hub: Hub, tmp_path: Path) -> None:
+    hub.repository("somebody/evil", {"../../x.safetensors": weights(tmp_path)})
+    hub.files["/somebody/evil/x.safetensors"] = hub.files.pop("/somebody/evil/resolve/abc123/../../x.safetensors")
+    path, _ = fetch("somebody/evil/../../x.safetensors", tmp_path / "deep" / "models")
+    assert path == tmp_path / "deep" / "models" / "x.safetensors"
+    assert path.is_file()
+
+
+class Elsewhere(httpx.BaseTransport):
+    """Any server but our own: says who it was and what it was told, and answers as it is told to."""
+
+    def __init__(self, answers: dict[str, httpx.Response], content: bytes = b"") -> None:
+        self.answers, self.content = answers, content
+        self.asked: list[tuple[str, str | None]] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append((str(request.url), request.headers.get("Authorization")))
+        return self.answers.get(request.url.host, httpx.Response(200, stream=httpx.ByteStream(self.content)))
+
+    def web(self) -> Web:
+        return Web(httpx.Client(transport=self), token="secret", pause=0)
+
+
+@pytest.mark.parametrize("endpoint", ["https://huggingface.co", "", None])
+def test_the_token_goes_to_the_hub_and_to_nobody_whose_name_begins_alike(
+    endpoint: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    if endpoint is not None:
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    elsewhere = Elsewhere({}, weights(tmp_path))
+    told: dict[str, bool] = {}
+    for host in ("huggingface.co", "huggingface.co:443", "huggingface.co:8443", "huggingface.co.evil.example",
+                 "huggingface.co@evil.example", "huggingface.community", "evil.example"):  # fmt: skip
+        name = f"{len(told)}.safetensors"
+        fetch(f"https://{host}/{name}", tmp_path / "models", web=elsewhere.web())
+        told[host] = elsewhere.asked[-1][1] == "Bearer secret"
+    assert [host for host, token in told.items() if token] == ["huggingface.co", "huggingface.co:443"]
+
+
+def test_a_redirect_carries_no_token_away(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/file.safetensors"] = weights(tmp_path)
+    elsewhere = f"http://localhost:{hub.url.rpartition(':')[2]}"
+    hub.moved["/moved"] = f"{elsewhere}/file.safetensors"
+    fetch(f"{hub.url}/moved", tmp_path / "models", name="x.safetensors", web=Web(token="secret", pause=0))
+    assert hub.tokens == ["Bearer secret", None]
+
+
+@pytest.mark.parametrize("to", ["http://models.example/x", "http://127.0.0.1:7860/x", "https://127.0.0.1/x",
+                                "https://10.0.0.1/x"])  # fmt: skip
+def test_no_redirect_leads_out_of_encryption_or_to_a_network_of_ones_own(
+    to: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    elsewhere = Elsewhere({"models.example": httpx.Response(302, headers={"Location": to})}, weights(tmp_path))
+    with pytest.raises(InvalidRequest, match="is no address to fetch models from; use one with https"):
+        fetch("https://models.example/x.safetensors", tmp_path / "models", web=elsewhere.web())
+    assert len(elsewhere.asked) == 1
+    assert not list((tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize("numbers", [["192.168.1.1"], ["93.184.215.14", "10.0.0.1"], ["127.0.0.1"], ["fe80::1%eth0"]])
+def test_a_name_that_leads_to_a_network_of_ones_own_is_refused(
+    numbers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [(0, 0, 0, "", (number, 0)) for number in numbers])
+    with pytest.raises(InvalidRequest, match="is no address"):
+        Web().find("https://models.example/x.safetensors")
+
+
+def test_what_must_be_weights_is_looked_into_whatever_its_address_is_called(hub: Hub, tmp_path: Path) -> None:
+    for number, content in {"1": b"<html>please log in</html>", "2": pickle.dumps({"a": 1}, protocol=2)}.items():
+        hub.files[f"/download/models/{number}"] = content
+        with pytest.raises(ModelUnusable, match=f"What came as {number} "):
+            fetch(f"{hub.url}/download/models/{number}", tmp_path / "models", name="x.safetensors")
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_a_hash_must_be_one_and_of_one_file(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/file.safetensors"] = content = weights(tmp_path)
+    hub.repository("somebody/dream", {"model_index.json": b"{}", "unet/x.safetensors": content})
+    with pytest.raises(InvalidRequest, match="'abc' is no SHA-256; give its 64 digits"):
+        fetch(f"{hub.url}/file.safetensors", tmp_path / "models", sha256="abc")
+    with pytest.raises(InvalidRequest, match="One hash is not that of several files; leave out --sha256"):
+        fetch("somebody/dream", tmp_path / "models", sha256="0" * 64)
+    assert not hub.asked
+    told = hashlib.sha256(content).hexdigest().upper()
+    assert fetch(f"{hub.url}/file.safetensors", tmp_path / "models", sha256=told)[0].read_bytes() == content
+
+
+def test_a_file_made_meanwhile_is_not_written_over(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/file.safetensors"] = content = weights(tmp_path)
+    mine = tmp_path / "models" / "file.safetensors"
+
+    def somebody_else_writes() -> None:
+        mine.write_text("mine")
+
+    hub.during = somebody_else_writes
+    with pytest.raises(Conflict, match=r"already a file\.safetensors; choose another name"):
+        fetch(f"{hub.url}/file.safetensors", tmp_path / "models")
+    assert mine.read_text() == "mine"
+    path, _ = fetch(f"{hub.url}/file.safetensors", tmp_path / "models", name="other.safetensors")
+    assert path.read_bytes() == content
+
+
+def test_a_folder_made_meanwhile_is_left_alone(hub: Hub, tmp_path: Path) -> None:
+    hub.repository("somebody/dream", {"model_index.json": b"{}", "unet/x.safetensors": weights(tmp_path)})
+    mine = tmp_path / "models" / "dream"
+    hub.during = lambda: mine.mkdir(exist_ok=True)
+    with pytest.raises(Conflict, match="already a dream"):
+        fetch("somebody/dream", tmp_path / "models")
+    assert not list(mine.iterdir())
+
+
+def test_two_runs_never_write_one_file(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/file.safetensors"] = content = weights(tmp_path)
+    web, source, folder = Web(), f"{hub.url}/file.safetensors", tmp_path / "models"
+    first = download(web.find(source), folder, web)
+    next(first)
+    with pytest.raises(Conflict, match="It is being fetched already; wait for the other"):
+        fetch(source, folder, name="twin.safetensors")
+    *_, path = first
+    assert isinstance(path, Path) and path.read_bytes() == content
+    assert [file.name for file in folder.iterdir()] == ["file.safetensors"]
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_a_file_that_changed_meanwhile_is_fetched_anew(heeds: bool, hub: Hub, tmp_path: Path) -> None:
+    hub.heeds_if_range = heeds
+    content = weights(tmp_path)
+    hub.files["/file.safetensors"] = content[:-4] + bytes(4)
+    assert begin(f"{hub.url}/file.safetensors", tmp_path / "models")
+    hub.files["/file.safetensors"] = content
+    assert fetch(f"{hub.url}/file.safetensors", tmp_path / "models")[0].read_bytes() == content
+
+
+def test_bytes_from_another_place_than_asked_for_are_not_appended(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/file.safetensors"] = content = weights(tmp_path)
+    begin(f"{hub.url}/file.safetensors", tmp_path / "models")
+    hub.begins_wrong = 4
+    assert fetch(f"{hub.url}/file.safetensors", tmp_path / "models")[0].read_bytes() == content
+
+
+def test_a_repository_that_changed_meanwhile_is_not_mixed(hub: Hub, tmp_path: Path) -> None:
+    content = weights(tmp_path)
+    old = {"model_index.json": b'{"v": 1}', "vae/old.safetensors": content, "unet/x.safetensors": content}
+    hub.repository("somebody/dream", old)
+    hub.files["/somebody/dream/resolve/abc123/unet/x.safetensors"] = content[:200_000]
+    with pytest.raises(ModelUnusable, match="has fewer bytes"):
+        fetch("somebody/dream", tmp_path / "models")
+    assert list(tmp_path.rglob("parts/vae/old.safetensors"))
+    hub.repository("somebody/dream", {"model_index.json": b'{"v": 2}', "unet/x.safetensors": content}, sha="def456")
+    path, _ = fetch("somebody/dream", tmp_path / "models")
+    assert {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} == {
+        "model_index.json", "unet/x.safetensors"
+    }  # fmt: skip
+    assert (path / "model_index.json").read_bytes() == b'{"v": 2}'
+
+
+def test_a_server_that_always_breaks_is_not_asked_for_ever(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/file.safetensors"] = weights(tmp_path)
+    hub.breaks_after, hub.always_breaks, hub.begins_wrong = 1000, True, 4  # it cannot go on either: always from zero
+    with pytest.raises(EaselError, match=r"127.0.0.1:\d+ cannot be reached.*; check the connection"):
+        fetch(f"{hub.url}/file.safetensors", tmp_path / "models")
+    assert len(hub.asked) < 10
+
+
+def test_more_than_was_promised_is_not_taken(hub: Hub, tmp_path: Path) -> None:
+    content = weights(tmp_path)
+    hub.repository("somebody/lora", {"x.safetensors": content})
+    hub.files["/somebody/lora/resolve/abc123/x.safetensors"] = content * 100
+    told = 0
+    web = Web()
+    with pytest.raises(ModelUnusable, match=r"has more bytes than the 1,200,0\d\d promised; try again"):
+        for event in download(web.find("somebody/lora"), tmp_path / "models", web):
+            told = event.done if isinstance(event, Worked) else told
+    assert told < 2 * len(content)
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_what_is_here_needs_no_room_again(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = weights(tmp_path)
+    hub.repository("somebody/lora", {"x.safetensors": content})
+    have = begin("somebody/lora", tmp_path / "models")
+    room = SPARE_BYTES + len(content) - have
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=room - 1))
+    with pytest.raises(StorageProblem, match=r"no room for 0\.0 GB more; free some space"):
+        fetch("somebody/lora", tmp_path / "models")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=room))
+    assert fetch("somebody/lora", tmp_path / "models")[0].read_bytes() == content
+
+
+def test_what_was_left_for_a_month_is_swept(hub: Hub, tmp_path: Path) -> None:
+    hub.files |= {f"/{name}.safetensors": weights(tmp_path) for name in ("old", "new", "now")}
+    folder = tmp_path / "models"
+    begin(f"{hub.url}/old.safetensors", folder)
+    for left in folder.rglob("*"):
+        os.utime(left, (0, 0))
+    begin(f"{hub.url}/new.safetensors", folder)
+    (new,) = (left for left in folder.glob(".download-*") if left.stat().st_mtime > 1)
+    fetch(f"{hub.url}/now.safetensors", folder)
+    assert {file.name for file in folder.iterdir()} == {new.name, "now.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>please log in</html>", b"[]", b'{"sha": "x"}', b'{"sha": "x", "siblings": [{"size": 1}]}',
+     b'{"siblings": []}', b'{"sha": "x", "siblings": [{"rfilename": "a", "size": -1}]}'],
+)  # fmt: skip
+def test_a_listing_that_is_none_is_said_to_be_so(answer: bytes, hub: Hub) -> None:
+    hub.files["/api/models/somebody/dream"] = answer
+    with pytest.raises(EaselError, match="did not answer with a list of files; check HF_ENDPOINT"):
+        Web().find("somebody/dream")
+
+
+@pytest.mark.parametrize(("to", "said"), [("", "answered 302 Found; check the address"),
+                                          ("https://[::1/x", "cannot be reached; check the connection")])  # fmt: skip
+def test_a_redirect_to_nowhere_is_said_to_be_so(to: str, said: str, hub: Hub, tmp_path: Path) -> None:
+    hub.moved["/x.safetensors"] = to
+    with pytest.raises(EaselError, match=said):
+        fetch(f"{hub.url}/x.safetensors", tmp_path / "models")
+
+
+def test_an_odd_name_is_asked_for_by_that_name(hub: Hub, tmp_path: Path) -> None:
+    content = weights(tmp_path)
+    hub.repository("somebody/lora", {"a#b%20 [c].safetensors": content})
+    path, _ = fetch("somebody/lora", tmp_path / "models")
+    assert (path.name, path.read_bytes()) == ("a#b%20 [c].safetensors", content)

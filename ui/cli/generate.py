@@ -101,7 +101,9 @@ def check_writable(folder: Path) -> None:
 def follow(work: Iterator[events.Event], *, quiet: bool) -> Iterator[events.PictureSaved]:
     """Draws the progress bar on stderr and passes finished pictures on. Raises the EaselError a job failed with."""
     console = Console(file=sys.stderr, quiet=quiet)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    # Without markup: the name of a model may hold [what looks like] it.
+    said, aside = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}"))
+    columns = (said, BarColumn(), aside, TimeRemainingColumn())
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden) as bar:
         task = bar.add_task("Starting", total=None, note="")

@@ -8,12 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
+from pipelines.core.error import InvalidRequest, StorageProblem
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import ConvertRequest
 from pipelines.models.hub import cached
-from pipelines.models.scan import ModelLibrary, size_on_disk
+from pipelines.models.scan import SUFFIXES, ModelLibrary, size_on_disk
 from ui.cli.options import Folders
 
 
@@ -25,7 +27,8 @@ def print_list(folders: Folders, *, as_json: bool) -> None:
         return
     table = Table("Name", "Kind", "Family", "Precision", "Size", "State", box=None, pad_edge=False)
     for info in found:
-        table.add_row(info.name, _kind(info), info.family or "", info.dtype, f"{info.size / 1e6:,.0f} MB", _state(info))
+        size = f"{info.size / 1e6:,.0f} MB"
+        table.add_row(*_cells(info.name, _kind(info), info.family or "", info.dtype, size, _state(info)))
     Console().print(table)
 
 
@@ -37,8 +40,8 @@ def print_one(name_or_path: str, folders: Folders, *, as_json: bool) -> None:
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in found.model_dump(exclude={"problem"}).items():
-        table.add_row(key, str(value))
-    table.add_row("state", _state(found))
+        table.add_row(*_cells(key, str(value)))
+    table.add_row(*_cells("state", _state(found)))
     Console().print(table)
 
 
@@ -71,12 +74,22 @@ class Wanted:
 
 def convert_one(name_or_path: str, folders: Folders, wanted: Wanted, *, as_json: bool) -> None:
     """Write a model in another form. Raises Conflict, InvalidRequest, ModelUnusable, StorageProblem."""
-    from pipelines.jobs.converting import Form, convert  # noqa: PLC0415, see above
+    from pipelines.jobs.converting import SUFFIX, Form, convert  # noqa: PLC0415, see above
 
+    ending = wanted.output.suffix
+    if ending.lower() in SUFFIXES and ending != SUFFIX:  # else it would become a folder of that name
+        raise InvalidRequest(
+            f"Models are written as {SUFFIX}, not {ending}", fix=f"use -o {wanted.output.with_suffix(SUFFIX).name}"
+        )
     info = pick(name_or_path, folders).info
     settings = {"dtype": wanted.dtype, "pruned": wanted.pruned}
     asked = ConvertRequest.model_validate({"model": info.name, "name": wanted.output.stem, **settings})
-    made = convert(info, Form(asked.dtype, pruned=asked.pruned), wanted.output.absolute())
+    try:
+        made = convert(info, Form(asked.dtype, pruned=asked.pruned), wanted.output.absolute())
+    except OSError as error:
+        raise StorageProblem(
+            f"{str(wanted.output)!r} could not be written: {error.strerror}", fix="choose another place with -o"
+        ) from error
     if as_json:
         _print_json({"model": info.name, "file": str(made), "size": size_on_disk(made)})
     else:
@@ -99,9 +112,10 @@ def download_one(asked: Asked, folders: Folders, *, as_json: bool) -> None:
     web, target = Web(), None
     wanted = web.find(asked.source, asked.name)
     console = Console(file=sys.stderr, quiet=as_json)
-    columns = (TextColumn(wanted.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    named = TextColumn("{task.description}", markup=False)
+    columns = (named, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task(wanted.name, total=None)
         for event in download(wanted, folders.data.models, web, asked.sha256):
             if isinstance(event, Worked):
                 bar.update(task, completed=event.done, total=event.total)
@@ -135,14 +149,27 @@ def pick(name_or_path: str, folders: Folders) -> Pick:
     places = tuple(folders.with_models())
     library = ModelLibrary(places)
     path = Path(name_or_path)
-    if not path.exists() and (snapshot := cached(name_or_path)):
+    if not _exists(path) and (snapshot := cached(name_or_path)):
         path = snapshot
-    if any(info.name == name_or_path for info in library.list()) or not path.exists():
+    if any(info.name == name_or_path for info in library.list()) or not _exists(path):
         return Pick(library.find(name_or_path), library, places)
     places = (*places, path.absolute())
     library = ModelLibrary(places)
     here = (info for info in library.list() if Path(info.path).samefile(path))
     return Pick(next(here, None) or library.find(name_or_path), library, places)
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there, as far as may be seen; a name too long for any file is nowhere."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _cells(*values: str) -> list[Text]:
+    """`values` as they are: a name may hold [what looks like] markup."""
+    return [Text(value) for value in values]
 
 
 def _kind(info: ModelInfo) -> str:
