@@ -10,6 +10,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Protocol
 
@@ -389,8 +390,7 @@ def _is_file(path: Path) -> bool:
 def _free_name(path: Path, taken: dict[str, ModelInfo]) -> str:
     """The file's or folder's name; `parent/name` when another model has it; numbered when that is taken, too."""
     own, parent = as_text(_own_name(path)), as_text(path.parent.name)
-    candidates = [own, f"{parent}/{own}"]
-    candidates += [f"{own} {number}" for number in range(2, len(taken) + 3)]
+    candidates = chain([own, f"{parent}/{own}"], (f"{own} {number}" for number in count(2)))
     return next(name for name in candidates if name not in taken)
 
 

@@ -1,5 +1,6 @@
 """What the form offers, and what a press of Generate answers."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -8,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from pipelines.core.error import StorageProblem
+from pipelines.core.model import ModelInfo
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.core.samplers import SAMPLERS
@@ -101,6 +103,7 @@ def test_a_model_that_cannot_be_used_is_offered_and_says_why(
     chosen = choose_model(services, "spoiled", words)
     assert offers.model_choices(services, words) == [{"name": "spoiled", "group": "cannot be used", "note": ""}]
     assert offers.first_model(services) is None
+    assert "spoiled" in offers.model_sizes(services)  # it stays chosen: it may be whole again in a moment
     for answer in (chosen, submit(services, {"model": "spoiled"}, words, fresh_seed=False)):
         assert answer.view is not None and answer.view.problem is not None
         assert "vae/config.json" in answer.view.title
@@ -110,7 +113,7 @@ def test_a_model_that_cannot_be_used_is_offered_and_says_why(
     (tmp_path / "kept.json").rename(config)
     assert choose_model(services, "spoiled", words).view is None
     assert submit(services, {"model": "spoiled"}, words, fresh_seed=False).job == "j1"
-    assert offers.kept_model(services, None) == offers.kept_model(services, "gone") == "spoiled"
+    assert offers.first_name(services) == "spoiled"
 
 
 def test_presets_keep_how_and_not_what(services: WebServices) -> None:
@@ -141,3 +144,27 @@ def test_a_new_page_begins_with_the_model_that_was_chosen_for_it(
     assert (first := offers.first_model(both)) is not None and first.name == "mine"
     both.shelf.choose_default("gone meanwhile")
     assert (first := offers.first_model(both)) is not None and first.name == "flat"
+
+
+def test_a_new_page_begins_with_a_hidden_model_only_if_no_other_can_paint(
+    services: WebServices, starter_folder: Path, tmp_path: Path
+) -> None:
+    copytree(starter_folder, tmp_path / "m" / "mine")
+    both = replace(services, models=ModelLibrary([starter_folder, tmp_path / "m"]))
+    both.shelf.choose_default("flat")
+    for name, expected in (("flat", "mine"), ("mine", "flat")):
+        both.shelf.keep_note(both.models.find(name).path, {"hidden": True})
+        assert (first := offers.first_model(both)) is not None and first.name == expected
+
+
+def test_thousands_of_models_are_offered_in_a_moment(services: WebServices, words: Words) -> None:
+    flat = services.models.find("flat")
+    many = [flat.model_copy(update={"name": f"m{k}", "path": f"/m/{k}", "starter": False}) for k in range(4000)]
+
+    class Many(ModelLibrary):
+        def list(self) -> list[ModelInfo]:
+            return many
+
+    began = time.perf_counter()
+    assert len(offers.model_choices(replace(services, models=Many([])), words)) == len(many)
+    assert time.perf_counter() - began < 1

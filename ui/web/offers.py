@@ -16,10 +16,19 @@ def first_value(name: str) -> Any:
 
 
 def first_model(services: WebServices) -> ModelInfo | None:
-    """The model a new page begins with: the one chosen for it, else the request's default, else any that can paint."""
-    by_name = {model.name: model for model in usable(services)}
+    """The model a new page begins with: the one chosen for it, else the request's default, else any that can paint.
+
+    A hidden one only if no other can.
+    """
+    by_name = {model.name: model for model in [m for m in _shown(services) if _can_paint(m)] or usable(services)}
     wanted = [name for name in (services.shelf.default, first_value("model"), *by_name) if name in by_name]
     return by_name[wanted[0]] if wanted else None
+
+
+def first_name(services: WebServices) -> str | None:
+    """What that model is called."""
+    first = first_model(services)
+    return first.name if first else None
 
 
 def first_size(services: WebServices) -> tuple[int, int]:
@@ -30,18 +39,22 @@ def first_size(services: WebServices) -> tuple[int, int]:
 
 def usable(services: WebServices) -> list[ModelInfo]:
     """The models that can paint."""
-    return [model for model in services.models.list() if model.kind in PAINTS and model.problem is None]
+    return [model for model in services.models.list() if _can_paint(model)]
+
+
+def _can_paint(model: ModelInfo) -> bool:
+    return model.kind in PAINTS and model.problem is None
 
 
 def model_choices(services: WebServices, words: Words) -> list[dict[str, str]]:
     """Every model that is not hidden, by family; those that cannot paint are last, and say why once they are chosen."""
     shown = [model for model in _shown(services) if model.kind in PAINTS]
-    families = list(Family)
-    sound = [model for model in shown if model.problem is None and model.family is not None]
-    told = sorted(sound, key=lambda m: (not m.starter, families.index(m.family) if m.family else 0))
-    broken = [model for model in shown if model not in sound]
+    place = {family: k for k, family in enumerate(Family)}
+    told = [(model, model.family) for model in shown if model.problem is None and model.family is not None]
+    told.sort(key=lambda one: (not one[0].starter, place[one[1]]))
+    broken = [model for model in shown if model.problem is not None or model.family is None]
     return [
-        *(_choice(model, str(model.family), words("models.starter") if model.starter else "") for model in told),
+        *(_choice(model, str(family), words("models.starter") if model.starter else "") for model, family in told),
         *(_choice(model, words("model.unusable"), "") for model in broken),
     ]
 
@@ -62,17 +75,11 @@ def _shown(services: WebServices) -> list[ModelInfo]:
     return [model for model in services.models.list() if not (model.path in notes and notes[model.path].hidden)]
 
 
-def kept_model(services: WebServices, name: str | None) -> str | None:
-    """The model of that name if it can still paint, else the first that can."""
-    if any(model.name == name for model in usable(services)):
-        return name
-    first = first_model(services)
-    return first.name if first else None
-
-
 def model_sizes(services: WebServices) -> dict[str, list[dict[str, Any]]]:
-    """The sizes each model is offered in."""
-    return {model.name: [size._asdict() for size in sizes(model.native_size)] for model in usable(services)}
+    """The sizes each model is offered in; also one that is damaged just now, and may be whole again in a moment."""
+    asked = [model for model in services.models.list() if model.kind in PAINTS or model.damaged]
+    usual = first_size(services)[0]
+    return {model.name: [size._asdict() for size in sizes(model.native_size or usual)] for model in asked}
 
 
 def schedules(sampler: str, schedule: str) -> dict[str, Any]:

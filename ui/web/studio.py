@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
-from gradio.components import Component
 
 from pipelines.core.request import Precision
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
@@ -13,7 +12,6 @@ from ui.web import offers
 from ui.web.icons import PATHS, mask_css
 from ui.web.services import WebServices
 from ui.web.tabs import generate, models
-from ui.web.tabs.generate import Moments
 from ui.web.theme import theme
 from ui.web.widgets.fields import ModelPicker
 from ui.web.widgets.panel import ASSETS, asset
@@ -61,12 +59,12 @@ def build(services: WebServices, words: Words) -> gr.Blocks:
         model = header(services, words)
         with gr.Tabs(elem_id="pages"):
             tab = generate.generate_tab(services, words)
-            shelf = models.models_tab(words)
-        generate.wire(tab, model, Moments(page, shelf), services, words)
+            models.models_tab(words)
+        generate.wire(tab, model, page, services, words)
     return page
 
 
-def header(services: WebServices, words: Words) -> Component:
+def header(services: WebServices, words: Words) -> ModelPicker:
     """Wordmark, model picker, and the status at the right. Returns the model picker; it concerns every tab."""
     with gr.Row(elem_id="top"):
         gr.HTML(BRAND, apply_default_css=False, elem_id="brand")
@@ -78,7 +76,7 @@ def header(services: WebServices, words: Words) -> Component:
 def model_picker(services: WebServices, words: Words) -> ModelPicker:
     """Models by family; those that cannot be used say so."""
     return ModelPicker(
-        offers.model_choices(services, words), value=offers.kept_model(services, None),
+        offers.model_choices(services, words), value=offers.first_name(services),
         label=words("field.model"), bare=True, elem_id="field-model",
     )  # fmt: skip
 

@@ -60,24 +60,31 @@ function connection(now) {
     }, GRACE);
 }
 
-/** What the picture will need of the device's memory; asked once the fields have come to rest. */
+/** What the picture will need of the device's memory; asked once the fields have come to rest, and when room came. */
 const ASKED = ['model', 'vae', 'width', 'height', 'count', 'batch_size', 'cfg', 'precision'];
 const gigabytes = bytes => (bytes < 10e9 ? (bytes / 1e9).toFixed(1) : Math.round(bytes / 1e9));
 const amount = bytes => (bytes < 1e8 ? `${Math.ceil(bytes / 1e6)} MB` : gigabytes(bytes));
+const PAUSE = 2000; // at least, between two questions about the same fields
 let resting = 0,
   asking = null,
+  askedAt = -PAUSE,
   lastAsked = '';
 function forecast() {
   clearTimeout(resting);
   resting = setTimeout(askForecast, 300);
 }
 
+function forecastAnew() {
+  if (performance.now() - askedAt >= PAUSE) askForecast();
+}
+
 async function askForecast() {
   const fields = Object.fromEntries(ASKED.map(name => [name, Easel.form.values[name]]));
   const device = Easel.live.device;
-  const key = JSON.stringify([fields, device?.label]);
-  if (!device?.memory || device.problem || !props.ready || key === lastAsked) return;
+  const key = JSON.stringify([fields, device?.label, device?.memory]);
+  if (!device?.memory || device.problem || !props.ready || !fields.model || key === lastAsked) return;
   lastAsked = key;
+  askedAt = performance.now();
   asking?.abort();
   asking = new AbortController();
   try {
@@ -88,9 +95,10 @@ async function askForecast() {
       body: JSON.stringify(fields),
       signal: asking.signal,
     });
+    if (answer.status >= 500) lastAsked = ''; // asked again at the device's next news
     showForecast(answer.ok ? await answer.json() : null);
-  } catch {
-    lastAsked = ''; // cut off, or overtaken by a newer question
+  } catch (error) {
+    if (error.name !== 'AbortError') lastAsked = ''; // cut off, not overtaken by a newer question
   }
 }
 
@@ -113,7 +121,11 @@ const howItFits = told =>
     .join('; ');
 
 Easel.form.changed.on(forecast);
-Easel.live.news.device.on(forecast);
+Easel.live.news.device.on(forecastAnew);
+Easel.models.offered.on(() => {
+  lastAsked = ''; // the model may be whole now
+  forecast();
+});
 Easel.form.onFill(() => trigger('fill'));
 Easel.form.asked.on(run);
 Easel.live.news.device.on(show);

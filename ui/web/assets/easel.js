@@ -9,9 +9,12 @@ window.Easel = (() => {
   function make(tag, attributes = {}, ...children) {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) setAttribute(node, name, value);
-    node.append(...children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== false));
+    node.append(...parts(children));
     return node;
   }
+
+  const parts = children =>
+    children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== false);
 
   function setAttribute(node, name, value) {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
@@ -57,6 +60,35 @@ window.Easel = (() => {
     },
   };
 
+  /**
+   * Makes `node` hold `wanted`, children as `make` takes them. What looks as before stays; what has the same data-key
+   * stays, too, and is brought up to date: a press, a typed text, the scroll and the focus in it live on, as do its
+   * listeners. Where the focus was on something that goes, the node takes it, if it can.
+   */
+  function renew(node, ...wanted) {
+    const focused = node.contains(document.activeElement) && document.activeElement;
+    const before = new Set(node.childNodes);
+    const keyed = new Map([...node.children].map(child => [child.dataset.key, child]));
+    const now = parts(wanted).map(part => {
+      const fresh = part instanceof Node ? part : new Text(part);
+      const { key } = fresh.dataset ?? {};
+      const old = key ? keyed.get(key) : [...before].find(one => one.isEqualNode(fresh));
+      if (!before.delete(old)) return fresh;
+      if (key && old !== fresh) update(old, fresh);
+      return old;
+    });
+    before.forEach(old => old.remove());
+    now.forEach((part, k) => part !== node.childNodes[k] && node.insertBefore(part, node.childNodes[k] ?? null));
+    if (focused && !node.contains(document.activeElement))
+      (focused.isConnected ? focused : node).focus({ preventScroll: true });
+  }
+
+  function update(old, fresh) {
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) patch.attribute(old, name, value);
+    renew(old, ...fresh.childNodes);
+  }
+
   /** A list of listeners: const heard = signal(); heard.on(f); heard.tell(x). */
   function signal() {
     const listeners = new Set();
@@ -97,5 +129,5 @@ window.Easel = (() => {
     },
   };
 
-  return { names, say, make, svg, icon, patch, signal, ask, memory };
+  return { names, say, make, svg, icon, patch, renew, signal, ask, memory };
 })();

@@ -3,6 +3,7 @@ Easel.form = (() => {
   const changed = Easel.signal();
   const asked = Easel.signal();
   const forgiven = Easel.signal();
+  const restored = Easel.signal(); // once: the page stands
   let names = [],
     values = {},
     pending = null,
@@ -16,6 +17,7 @@ Easel.form = (() => {
     names = order;
     document.querySelectorAll('.promptbox textarea').forEach(box => box.setAttribute('dir', 'auto'));
     const { model, ...kept } = Easel.memory.get('form') ?? {};
+    restored.tell();
     return merge(current, Easel.hasModel?.(model) ? { model, ...kept } : kept); // a model may be gone meanwhile
   }
 
@@ -123,6 +125,7 @@ Easel.form = (() => {
     changed,
     asked,
     forgiven,
+    restored,
     restore,
     keep,
     foldLabel,

@@ -3,9 +3,11 @@ Easel.models = (() => {
   const { make, icon, say, ask, signal } = Easel;
   const changed = signal(); // the list
   const worked = signal(); // (view): what is done to a model just now
+  const renamed = signal(); // (from, to); the list follows
+  const offered = signal(); // others than before may be chosen from
   const PAINTS = new Set(['checkpoint', 'unet']);
   const work = new Map(); // model -> view of the job that is at it
-  let list = [];
+  let list = null; // not asked for yet
 
   const send = (method, path, body) =>
     ask(`api/models${path}`, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
@@ -19,14 +21,19 @@ Easel.models = (() => {
   const refresh = async () => take(await ask('api/models'));
   const scan = async () => take(await ask('api/models/scan', { method: 'POST' }));
   const detail = name => ask(`api/models/detail?name=${encodeURIComponent(name)}`);
-  const note = (name, what) => send('PUT', '/note', { name, ...what });
   const choose = async name => take(await send('PUT', '/default', { name }));
   const trash = async name => take(await send('POST', '/trash', { name }));
 
+  async function note(name, what) {
+    const known = await send('PUT', '/note', { name, ...what });
+    if ('hidden' in what) offered.tell();
+    return known;
+  }
+
   async function rename(name, to) {
     const answer = await send('POST', '/rename', { name, to });
+    renamed.tell(name, answer.name);
     take(answer.models);
-    return answer.name;
   }
 
   /** A job about a model: load, unload, verify or convert. */
@@ -43,6 +50,14 @@ Easel.models = (() => {
     else work.set(view.model, view);
     worked.tell(view);
     if (isOver) refresh().catch(console.warn);
+  });
+
+  Easel.live.news.models.on(offered.tell);
+  Easel.live.news.connection.on(isConnected => {
+    if (!isConnected) return;
+    work.clear(); // what still goes on is told anew
+    offered.tell(); // what came or went meanwhile was told to nobody
+    if (list) refresh().catch(console.warn);
   });
 
   function size(bytes) {
@@ -87,6 +102,8 @@ Easel.models = (() => {
   return {
     changed,
     worked,
+    renamed,
+    offered,
     refresh,
     scan,
     detail,
@@ -105,7 +122,7 @@ Easel.models = (() => {
     paints: model => PAINTS.has(model.kind) && !model.problem,
     workOn: name => work.get(name),
     get list() {
-      return list;
+      return list ?? [];
     },
   };
 })();

@@ -1,23 +1,33 @@
 // Beside the cards: what is known of the chosen model, and everything that can be done to it.
 Easel.modelSide = ({ onChoose }) => {
-  const { make, icon, patch, say } = Easel;
+  const { make, icon, patch, renew, say } = Easel;
   const { models } = Easel;
-  const node = make('aside', { class: 'model-side', hidden: true, 'aria-label': say('models.details') });
+  const body = make('div', { class: 'scroll', tabindex: -1 });
+  const foot = make('div', { class: 'foot' });
+  const node = make(
+    'aside',
+    { class: 'model-side', hidden: true, 'aria-label': say('models.details'), onkeydown: keys },
+    body,
+    foot,
+  );
   let model = null, // as its card shows it
     detail = null, // all that is known
-    mode = 'read', // or `rename`, `convert`, `trash`
+    asked = '', // what the question is about: `models.rename`, `models.convert`, `models.trash`
+    question = null, // in the place of the acts; it stays as it is until it is answered
     said = null; // what became of the last act { problem, fix } or { text }
+  const running = new Set(); // the buttons whose request is under way
 
   function show(next) {
-    if (next?.name !== model?.name) {
-      mode = 'read';
-      said = null;
-      detail = null;
-    }
+    const isOther = next?.name !== model?.name;
     model = next;
     node.hidden = !model;
+    if (isOther) {
+      question = null;
+      said = null;
+      know(null);
+    }
     if (!model) return;
-    if (!detail || detail.name !== model.name) look();
+    if (!detail) look();
     draw();
   }
 
@@ -25,11 +35,24 @@ Easel.modelSide = ({ onChoose }) => {
     const { name } = model;
     try {
       const known = await models.detail(name);
-      if (model?.name === name) detail = known;
+      if (model?.name === name) know(known);
     } catch (error) {
       said = error;
     }
     draw();
+  }
+
+  /** Takes what is known (null: not yet); of the boxes, those that `about` names are filled from it. */
+  function know(known, about = { notes, tags }) {
+    detail = known;
+    notes.disabled = tags.disabled = !known;
+    if ('notes' in about) fill(notes, known?.notes ?? '');
+    if ('tags' in about) fill(tags, (known?.tags ?? []).join(', '));
+  }
+
+  /** Where somebody is typing, the text stays. */
+  function fill(box, text) {
+    if (box !== document.activeElement || !detail) box.value = text;
   }
 
   /** Does something and says what became of it. */
@@ -46,8 +69,29 @@ Easel.modelSide = ({ onChoose }) => {
 
   const ask = kind => act(() => models.request({ kind, model: model.name }));
 
-  const button = (key, onclick, iconName, more = {}) =>
-    make('button', { class: 'btn', onclick, ...more }, iconName && icon(iconName), say(key));
+  const button = (key, doing, iconName, { id = key, ...more } = {}) =>
+    make(
+      'button',
+      {
+        class: 'btn',
+        'data-key': id,
+        'aria-disabled': running.has(id) || null,
+        onclick: event => once(id, event.currentTarget, doing),
+        ...more,
+      },
+      iconName && icon(iconName),
+      say(key),
+    );
+
+  /** A second press does nothing until the first is answered. */
+  async function once(id, pressed, doing) {
+    if (running.has(id)) return;
+    running.add(id);
+    pressed.setAttribute('aria-disabled', true);
+    await doing();
+    running.delete(id);
+    pressed.removeAttribute('aria-disabled');
+  }
 
   const row = (key, value) =>
     value ? [make('dt', {}, say(key)), make('dd', { dir: 'auto', title: String(value) }, String(value))] : [];
@@ -70,73 +114,94 @@ Easel.modelSide = ({ onChoose }) => {
     );
   }
 
-  function own() {
-    const notes = make('textarea', {
-      rows: 3,
-      'aria-label': say('models.notes'),
-      placeholder: say('models.notes.hint'),
-      onchange: () => act(() => models.note(model.name, { notes: notes.value }).then(keep)),
+  const note = what =>
+    act(async () => {
+      const known = await models.note(model.name, what);
+      if (model?.name === known.name) know(known, what);
+      await models.refresh();
     });
-    notes.value = detail?.notes ?? '';
-    const tags = make('input', {
-      type: 'text',
-      'aria-label': say('models.tags'),
-      placeholder: say('models.tags.hint'),
-      onchange: () => act(() => models.note(model.name, { tags: tags.value.split(',') }).then(keep)),
-    });
-    tags.value = (detail?.tags ?? []).join(', ');
-    return make('div', { class: 'own' }, tags, notes);
-  }
 
-  function keep(known) {
-    detail = known;
-    return models.refresh();
-  }
+  const notes = make('textarea', {
+    rows: 3,
+    'aria-label': say('models.notes'),
+    placeholder: say('models.notes.hint'),
+    onchange: () => note({ notes: notes.value }),
+  });
+  const tags = make('input', {
+    type: 'text',
+    'aria-label': say('models.tags'),
+    placeholder: say('models.tags.hint'),
+    onchange: () => note({ tags: tags.value.split(',') }),
+  });
+  const own = make('div', { class: 'own' }, tags, notes);
 
   const toggle = (field, key, iconName) =>
-    button(key, () => act(() => models.note(model.name, { [field]: !model[field] }).then(keep)), iconName, {
-      'aria-pressed': Boolean(model[field]),
-    });
+    button(key, () => note({ [field]: !model[field] }), iconName, { 'aria-pressed': Boolean(model[field]) });
 
   function acts() {
     const isPickle = model.problem && detail && ['ckpt', 'pt', 'pth', 'bin', 'safetensors'].includes(detail.form);
     const loads = models.paints(model);
     return make(
       'div',
-      { class: 'model-acts' },
+      { class: 'model-acts', 'data-key': 'acts', tabindex: -1 },
       loads && !models.inMemory(model) && button('models.load', () => ask('load')),
       models.inMemory(model) && button('models.unload', () => ask('unload')),
       loads && !model.default && button('models.default', () => act(() => models.choose(model.name))),
       !model.problem && button('models.verify', () => ask('verify')),
-      (!model.problem || isPickle) && button('models.convert', () => turn('convert')),
+      (!model.problem || isPickle) && button('models.convert', () => inquire('models.convert')),
       model.problem && button('models.again', () => act(models.scan)),
-      !model.starter && button('models.rename', () => turn('rename')),
+      !model.starter && button('models.rename', () => inquire('models.rename')),
       toggle('favourite', 'models.favourite', 'keep'),
       toggle('hidden', 'models.hide'),
-      !model.starter && button('models.trash', () => turn('trash'), 'trash'),
+      !model.starter && button('models.trash', () => inquire('models.trash'), 'trash'),
     );
   }
 
-  function turn(next) {
-    mode = next;
+  /** Asks in the place of the acts; the first thing to answer has the focus. */
+  function inquire(about) {
+    asked = about;
     said = null;
+    question = make('div', { class: 'ask', 'data-esc': '' }, QUESTIONS[about]());
     draw();
-    node.querySelector('.ask input')?.select();
+    const first = question.querySelector('input') ?? question.querySelector('[data-key="preset.cancel"]');
+    first.focus();
+    first.select?.();
   }
 
-  const cancel = () => button('preset.cancel', () => turn('read'));
+  /** The acts are back, with the focus where the question came from. */
+  function dismiss() {
+    question = null;
+    said = null;
+    draw();
+    body.querySelector(`[data-key="${asked}"]`)?.focus();
+  }
+
+  function keys(event) {
+    if (event.isComposing || !question?.contains(event.target)) return;
+    if (event.key === 'Escape') dismiss();
+    else if (event.key === 'Enter' && event.target.type === 'text')
+      question.querySelector('[data-key="answer"]').click();
+    else return;
+    event.preventDefault();
+  }
+
+  const answers = (doing, more = {}) =>
+    make(
+      'div',
+      { class: 'row' },
+      button(asked, () => act(doing), null, { id: 'answer', ...more }),
+      button('preset.cancel', dismiss),
+    );
+  const nameBox = () => make('input', { type: 'text', maxlength: 240, 'aria-label': say('models.name') });
 
   function renaming() {
-    const name = make('input', { type: 'text', maxlength: 240, 'aria-label': say('models.name') });
+    const name = nameBox();
     name.value = model.name;
-    const go = () => act(async () => onChoose(await models.rename(model.name, name.value)));
-    name.addEventListener('keydown', event => event.key === 'Enter' && go());
-    const answers = make('div', { class: 'row' }, button('models.rename', go), cancel());
-    return make('div', { class: 'ask', 'data-esc': '' }, name, answers);
+    return [name, answers(() => models.rename(model.name, name.value).then(dismiss))];
   }
 
   function converting() {
-    const name = make('input', { type: 'text', maxlength: 240, 'aria-label': say('models.name') });
+    const name = nameBox();
     const numbers = make(
       'select',
       { 'aria-label': say('field.precision') },
@@ -146,51 +211,40 @@ Easel.modelSide = ({ onChoose }) => {
     const pruned = make('input', { type: 'checkbox' });
     const folder = make('input', { type: 'checkbox' });
     name.value = `${model.name.split('/').at(-1)}-copy`;
-    const go = () =>
-      act(async () => {
-        await models.request({
-          kind: 'convert',
-          model: model.name,
-          name: name.value,
-          dtype: numbers.value || null,
-          pruned: pruned.checked,
-          as_folder: folder.checked,
-        });
-        mode = 'read';
+    const go = async () => {
+      await models.request({
+        kind: 'convert',
+        model: model.name,
+        name: name.value,
+        dtype: numbers.value || null,
+        pruned: pruned.checked,
+        as_folder: folder.checked,
       });
-    return make(
-      'div',
-      { class: 'ask', 'data-esc': '' },
+      dismiss();
+    };
+    return [
       make('p', { class: 'quiet' }, say('models.convert.hint')),
       name,
       make('label', { class: 'select' }, numbers),
       make('label', { class: 'tick' }, pruned, say('models.pruned')),
       make('label', { class: 'tick' }, folder, say('models.as_folder')),
-      make('div', { class: 'row' }, button('models.convert', go), cancel()),
-    );
+      answers(go),
+    ];
   }
 
-  const trashing = () =>
-    make(
-      'div',
-      { class: 'ask', 'data-esc': '' },
-      make('p', {}, say('models.trash.ask', { name: model.name })),
-      make(
-        'div',
-        { class: 'row' },
-        button('models.trash', () => act(() => models.trash(model.name)), 'trash', { class: 'btn danger' }),
-        cancel(),
-      ),
-    );
+  const trashing = () => [
+    make('p', {}, say('models.trash.ask', { name: model.name })),
+    answers(() => models.trash(model.name), { class: 'btn danger' }),
+  ];
 
-  const QUESTIONS = { rename: renaming, convert: converting, trash: trashing };
+  const QUESTIONS = { 'models.rename': renaming, 'models.convert': converting, 'models.trash': trashing };
 
   function outcome() {
     const busy = models.workOn(model.name);
     if (busy)
       return make(
         'div',
-        { class: 'work', role: 'status', '--p': `${busy.share * 100}%` },
+        { class: 'work', 'data-key': 'work', role: 'status', '--p': `${busy.share * 100}%` },
         make('span', {}, [busy.title, busy.line].filter(Boolean).join(' · ')),
         make('i', {}),
       );
@@ -202,34 +256,27 @@ Easel.modelSide = ({ onChoose }) => {
 
   function draw() {
     if (!model) return;
-    const typing = node.querySelector('.own')?.contains(document.activeElement);
-    const mine = typing ? node.querySelector('.own') : own();
-    node.replaceChildren(
-      make(
-        'div',
-        { class: 'scroll' },
-        make('header', {}, make('h3', { dir: 'auto' }, model.name), closing()),
-        model.problem && make('p', { class: 'reason danger' }, `${model.problem.problem}; ${model.problem.fix}`),
-        detail?.description && make('p', { class: 'told', dir: 'auto' }, detail.description),
-        facts(),
-        mine,
-        QUESTIONS[mode]?.() ?? acts(),
-        outcome() ?? '',
-      ),
-      make(
-        'div',
-        { class: 'foot' },
-        make(
-          'button',
-          { class: 'btn solid', disabled: !models.paints(model), onclick: use },
-          say(Easel.form.values.model === model.name ? 'models.in_use' : 'models.use'),
-        ),
-        models.paints(model)
-          ? null
-          : make('p', { class: 'reason' }, say(model.problem ? 'models.unusable' : 'models.no_painter')),
-      ),
+    renew(
+      body,
+      make('header', { 'data-key': 'head' }, make('h3', { dir: 'auto' }, model.name), closing()),
+      model.problem && make('p', { class: 'reason danger' }, `${model.problem.problem}; ${model.problem.fix}`),
+      detail?.description && make('p', { class: 'told', dir: 'auto' }, detail.description),
+      facts(),
+      own,
+      question ?? acts(),
+      outcome(),
     );
-    if (typing) mine.querySelector(':focus')?.focus();
+    const isInUse = Easel.form.values.model === model.name;
+    const paints = models.paints(model);
+    renew(
+      foot,
+      make(
+        'button',
+        { class: 'btn solid', 'data-key': 'use', disabled: !paints, onclick: use },
+        say(isInUse ? 'models.in_use' : 'models.use'),
+      ),
+      !paints && make('p', { class: 'reason' }, say(model.problem ? 'models.unusable' : 'models.no_painter')),
+    );
   }
 
   const closing = () =>
@@ -237,6 +284,7 @@ Easel.modelSide = ({ onChoose }) => {
       'button',
       {
         class: 'btn sq',
+        'data-key': 'close',
         'aria-label': say('picture.close'),
         title: say('picture.close'),
         onclick: () => onChoose(model.name),
@@ -252,11 +300,14 @@ Easel.modelSide = ({ onChoose }) => {
 
   models.worked.on(view => {
     if (view.model !== model?.name || !Easel.live.hasEnded(view)) return;
-    detail = null;
     if (view.stage === 'error') said = view.problem;
     else said = { text: [say(`worked.${view.kind}`), ...view.notes].join(' · ') };
     look();
   });
+  models.renamed.on((from, to) => {
+    if (Easel.form.values.model === from) Easel.form.fill({ model: to });
+  });
+  Easel.live.news.connection.on(isConnected => isConnected && model && look()); // a job may have ended meanwhile
 
   return { node, show };
 };

@@ -1,5 +1,5 @@
 // The Models page: search, filters, cards, and the chosen model's side.
-const { make, icon, patch, say } = Easel;
+const { make, icon, patch, renew, say } = Easel;
 const { models } = Easel;
 const AT_ONCE = 120; // cards that are drawn before more are asked for by scrolling
 const FILTERS = {
@@ -25,9 +25,9 @@ const search = make('input', {
     draw();
   },
 });
-const filters = make('div', { class: 'seg', role: 'group', 'aria-label': say('models.filter') });
+const filters = make('div', { class: 'seg', tabindex: -1, role: 'group', 'aria-label': say('models.filter') });
 const scanButton = make('button', { class: 'btn', onclick: scan }, icon('again'), say('models.scan'));
-const cards = make('div', { class: 'cards', role: 'group', 'aria-label': say('tab.models') });
+const cards = make('div', { class: 'cards', tabindex: -1, role: 'group', 'aria-label': say('tab.models') });
 const empty = make('p', { class: 'nothing' });
 const problem = make('p', { class: 'reason danger', role: 'alert', hidden: true });
 const grid = make('div', { class: 'grid', onscroll: more }, problem, cards, empty);
@@ -69,22 +69,32 @@ function wanted() {
 function draw() {
   drawFilters();
   const list = wanted();
-  cards.replaceChildren(...list.slice(0, shown).map(card));
+  const place = [...cards.children].findIndex(node => node.dataset.key === chosen);
+  renew(cards, list.slice(0, shown).map(card));
   empty.hidden = list.length > 0;
   patch.text(empty, models.list.length ? say('models.none') : say('models.empty'));
+  showSide(cards.children[Math.min(Math.max(place, 0), cards.children.length - 1)]);
+}
+
+/** The chosen model beside the cards; without one the focus goes from there to a card. */
+function showSide(neighbour) {
+  const hadFocus = side.node.contains(document.activeElement);
   side.show(models.list.find(model => model.name === chosen) ?? null);
+  if (hadFocus && side.node.hidden) (neighbour ?? search).focus();
 }
 
 function drawFilters() {
   const counts = Object.entries(FILTERS).map(([name, fits]) => [name, models.list.filter(fits).length]);
   if (!counts.find(([name, count]) => name === filter && count)) filter = 'all';
-  filters.replaceChildren(
-    ...counts
+  renew(
+    filters,
+    counts
       .filter(([name, count]) => name === 'all' || count)
       .map(([name, count]) =>
         make(
           'button',
           {
+            'data-key': name,
             'aria-pressed': name === filter,
             onclick: () => {
               filter = name;
@@ -119,6 +129,7 @@ function card(model) {
     {
       class: `card${inUse(model) ? ' used' : ''}`,
       'aria-pressed': model.name === chosen,
+      'data-key': model.name,
       'data-name': model.name,
       onclick: () => choose(model.name),
     },
@@ -129,10 +140,8 @@ function card(model) {
 
 function choose(name) {
   chosen = chosen === name ? null : name;
-  cards
-    .querySelectorAll('.card')
-    .forEach(node => patch.attribute(node, 'aria-pressed', node.dataset.name === chosen));
-  side.show(models.list.find(model => model.name === chosen) ?? null);
+  for (const node of cards.children) patch.attribute(node, 'aria-pressed', node.dataset.key === chosen);
+  showSide([...cards.children].find(node => node.dataset.key === name));
 }
 
 function more() {
@@ -161,17 +170,11 @@ addEventListener('keydown', event => {
     search.focus();
   }
 });
+models.renamed.on((from, to) => {
+  if (chosen === from) chosen = to;
+});
 models.changed.on(draw);
-let hidden = null; // the names that are hidden: those are not offered
-models.changed.on(list => {
-  const now = String(list.filter(model => model.hidden).map(model => model.name));
-  if (hidden !== null && hidden !== now) trigger('changed');
-  hidden = now;
-});
-Easel.live.news.models.on(() => {
-  trigger('changed'); // the lists to choose from
-  if (search.offsetParent) models.refresh().catch(console.warn);
-});
+Easel.live.news.models.on(() => search.offsetParent && models.refresh().catch(console.warn));
 models.worked.on(draw);
 let inMemory = '';
 Easel.live.news.device.on(device => {

@@ -159,15 +159,7 @@ def request_fields(tab: GenerateTab, model: Component) -> dict[str, Component]:
     return {"model": model, **{name: getattr(tab, name) for name in names}}
 
 
-@dataclass(frozen=True)
-class Moments:
-    """When there may be other things to choose from."""
-
-    page: gr.Blocks
-    shelf: Component
-
-
-def wire(tab: GenerateTab, model: Component, moments: Moments, services: WebServices, words: Words) -> None:
+def wire(tab: GenerateTab, model: ModelPicker, page: gr.Blocks, services: WebServices, words: Words) -> None:
     """What the tab does."""
     fields = request_fields(tab, model)
     inputs = {*fields.values(), tab.fresh_seed}
@@ -193,11 +185,10 @@ def wire(tab: GenerateTab, model: Component, moments: Moments, services: WebServ
     def on_model(name: str | None) -> dict[Component, Any]:
         return {tab.stage: choose_model(services, name, words).model_dump(mode="json")}
 
-    def on_load(name: str | None) -> dict[Component, Any]:
-        services.models.glance()  # "put a model into the folder and reload this page"
+    def offer(**chosen: str | None) -> dict[Component, Any]:
         ready = offers.first_model(services) is not None
         return {
-            model: gr.update(choices=offers.model_choices(services, words), value=offers.kept_model(services, name)),
+            model: gr.update(choices=offers.model_choices(services, words), **chosen),
             tab.shapes: gr.update(sizes=offers.model_sizes(services)),
             tab.vae: gr.update(choices=offers.vae_choices(services), none=words("vae.own")),
             tab.presets: gr.update(presets=offers.presets(services)),
@@ -205,13 +196,21 @@ def wire(tab: GenerateTab, model: Component, moments: Moments, services: WebServ
             tab.count: gr.update(ready=ready),
         }
 
+    def on_load() -> dict[Component, Any]:
+        services.models.glance()  # "put a model into the folder and reload this page"
+        return offer(value=offers.first_name(services))
+
+    def on_outdated(name: str | None) -> dict[Component, Any]:
+        # A choice is left alone, whatever became of it: the request says what. It may even be another by now.
+        return offer() if name else offer(value=offers.first_name(services))
+
     tab.count.run(on_run, inputs, [tab.stage, tab.seed], **QUIET)
     tab.sampler.change(on_sampler, [tab.sampler, tab.schedule], tab.schedule, **QUIET)
     tab.presets.order(on_preset, {*inputs, tab.presets}, tab.presets, **QUIET)
     model.input(on_model, model, tab.stage, **QUIET)
     offered = [model, tab.shapes, tab.vae, tab.presets, tab.stage, tab.count]
-    moments.shelf.changed(on_load, model, offered, **QUIET)
-    loaded = moments.page.load(on_load, model, offered, **QUIET)
+    model.outdated(on_outdated, model, offered, trigger_mode="always_last", **QUIET)
+    loaded = page.load(on_load, None, offered, **QUIET)
     _wire_form({**fields, "fresh_seed": tab.fresh_seed}, tab, loaded)
     _wire_sizes(tab, model)
 

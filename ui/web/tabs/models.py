@@ -7,6 +7,6 @@ from ui.web.words import Words
 
 
 def models_tab(words: Words) -> ShelfPanel:
-    """The components, laid out. The panel's event `changed`: there are other models than before."""
+    """The components, laid out."""
     with gr.Tab(words("tab.models"), id="models"), gr.Column(elem_classes="main"):
         return ShelfPanel(elem_id="shelf")

@@ -33,7 +33,7 @@ class Choice(Panel):
 class ModelPicker(Choice):
     """One of many models, `{name, group, note}` each: searched by typing, grouped.
 
-    `none`: what it means that none is chosen, where that may be.
+    `none`: what it means that none is chosen, where that may be. Event: `outdated`, others may be offered by now.
     """
 
     script: ClassVar[str] = "picker.js"
