@@ -22,7 +22,9 @@ Easel.models = (() => {
   const scan = async () => take(await ask('api/models/scan', { method: 'POST' }));
   const detail = name => ask(`api/models/detail?name=${encodeURIComponent(name)}`);
   const choose = async name => take(await send('PUT', '/default', { name }));
-  const trash = async name => take(await send('POST', '/trash', { name }));
+  // The key says which model was looked at: another one may have its name by now.
+  const trash = async ({ name, key }) => take(await send('POST', '/trash', { name, key }));
+  const reveal = name => send('POST', '/reveal', { name });
 
   async function note(name, what) {
     const known = await send('PUT', '/note', { name, ...what });
@@ -30,8 +32,8 @@ Easel.models = (() => {
     return known;
   }
 
-  async function rename(name, to) {
-    const answer = await send('POST', '/rename', { name, to });
+  async function rename({ name, key }, to) {
+    const answer = await send('POST', '/rename', { name, key, to });
     renamed.tell(name, answer.name);
     take(answer.models);
   }
@@ -111,6 +113,7 @@ Easel.models = (() => {
     choose,
     trash,
     rename,
+    reveal,
     request,
     size,
     tags,

@@ -150,6 +150,7 @@ Easel.modelSide = ({ onChoose }) => {
       !model.problem && button('models.verify', () => ask('verify')),
       (!model.problem || isPickle) && button('models.convert', () => inquire('models.convert')),
       model.problem && button('models.again', () => act(models.scan)),
+      detail?.at_hand && button('models.reveal', () => act(() => models.reveal(model.name).then(() => ''))),
       !model.starter && button('models.rename', () => inquire('models.rename')),
       toggle('favourite', 'models.favourite', 'keep'),
       toggle('hidden', 'models.hide'),
@@ -197,7 +198,7 @@ Easel.modelSide = ({ onChoose }) => {
   function renaming() {
     const name = nameBox();
     name.value = model.name;
-    return [name, answers(() => models.rename(model.name, name.value).then(dismiss))];
+    return [name, answers(() => models.rename(model, name.value).then(dismiss))];
   }
 
   function converting() {
@@ -234,7 +235,7 @@ Easel.modelSide = ({ onChoose }) => {
 
   const trashing = () => [
     make('p', {}, say('models.trash.ask', { name: model.name })),
-    answers(() => models.trash(model.name), { class: 'btn danger' }),
+    answers(() => models.trash(model), { class: 'btn danger' }),
   ];
 
   const QUESTIONS = { 'models.rename': renaming, 'models.convert': converting, 'models.trash': trashing };
