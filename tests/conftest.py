@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipelines.models.loading import LoadedModel
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests run side by side, and each a small network
 HOME = tempfile.TemporaryDirectory(prefix="easel-tests-")
 os.environ["XDG_DATA_HOME"] = HOME.name  # the trash of whoever runs the tests stays as it is
 

@@ -36,7 +36,7 @@ def test_another_subject_beside_the_one_asked_for_is_a_fault() -> None:
     assert not replace(RIGHT, alone=False).whole
 
 
-@pytest.mark.parametrize("topic", set(Topic) - {Topic.SEEN})
+@pytest.mark.parametrize("topic", [topic for topic in Topic if topic is not Topic.SEEN])
 def test_no_question_was_ever_taught(topic: Topic) -> None:
     asked = questions(topic, 60, seed=0)
     assert len(asked) == 60
