@@ -91,7 +91,7 @@ class Painter:
         """The pictures from `first` on; whenever memory runs out, with less, until nothing can be saved any more."""
         forecast = self._residency.forecast(info, request)
         work_like_this = (info.path, request.width, request.height, request.batch_size, request.precision)
-        thrift = self._learnt.get(work_like_this, forecast.thrift)
+        thrift = forecast.thrift.and_also(self._learnt.get(work_like_this, forecast.thrift))
         if saved := _difference(Thrift(at_once=min(request.batch_size, request.count)), thrift):
             yield Noted(text=f"To fit into {in_gb(forecast.room)} GB: {saved}")
         while True:

@@ -23,7 +23,7 @@ TILE = 512
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Bytes of a model's weights in the number format it computes in."""
+    """Bytes of a model's weights as they lie on the device."""
 
     unet: int
     vae: int
@@ -63,6 +63,15 @@ class Thrift:
     tiled: bool = False
     """The decoder works in tiles."""
     placement: Placement = Placement.WHOLE
+
+    def and_also(self, other: "Thrift") -> "Thrift":
+        """As sparing as the more sparing of both, in every respect."""
+        order = list(Placement)
+        return Thrift(
+            at_once=min(self.at_once, other.at_once),
+            tiled=self.tiled or other.tiled,
+            placement=max(self.placement, other.placement, key=order.index),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pipelines.core.model import Family, Task
 from pipelines.models.architecture import Architecture, TextNumbers, architectures
 from pipelines.models.assemble import OpenTensors, text_encoder_of, unet_of, vae_of
-from pipelines.models.blueprint import Blueprint, Tower
+from pipelines.models.blueprint import Blueprint
 from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
 from pipelines.models.recognise import MARKS
 from pipelines.models.single import SingleFile
@@ -144,11 +144,6 @@ def _towers(blueprint: Blueprint, known: Architecture) -> Mapping[str, Any]:
         built, tokenizers = [None, *built], [None, *tokenizers]
     names = ("text_encoder", "text_encoder_2"), ("tokenizer", "tokenizer_2")
     return dict(zip(names[0], built, strict=False)) | dict(zip(names[1], tokenizers, strict=False))
-
-
-def _encoder(tower: Tower) -> Any:
-    network = tower.network
-    return text_encoder_of(network.part, OpenTensors(network.file, network.header), projects=tower.projects)
 
 
 def _pipeline(blueprint: Blueprint) -> Any:

@@ -6,13 +6,15 @@ and prints `done`.
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.event import End, Event
+from PIL import Image
+
+from pipelines.core.event import End, Event, PictureSaved
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest
 from pipelines.jobs.process import ProcessWorker
@@ -88,6 +90,16 @@ def request(prompt: str = "a hill", **fields: object) -> GenerateRequest:
     """A small request."""
     small: dict[str, object] = {"steps": 3, "seed": 100, "width": 64, "height": 64, "preview_every": 1}
     return GenerateRequest.model_validate(small | {"prompt": prompt} | fields)
+
+
+def pixels(events: Iterable[Event], outputs: Path) -> list[bytes]:
+    """Of every picture that was saved."""
+    made = []
+    for event in events:
+        if isinstance(event, PictureSaved):
+            with Image.open(outputs / event.file) as opened:
+                made.append(opened.tobytes())
+    return made
 
 
 def main(data: str, jobs: str = "0") -> None:

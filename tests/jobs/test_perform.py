@@ -1,11 +1,9 @@
 """The performer that paints, with the starter model: from work to files and events."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from pipelines.core.event import Event, Failed, Finished, Loading, PictureSaved, Preview, Progress, Stopped
 from pipelines.core.presets import STARTER_MODELS
@@ -19,7 +17,7 @@ from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.facts import read_picture
 from pipelines.storage.pictures import PictureFiles
-from tests.jobs.studio import request
+from tests.jobs.studio import pixels, request
 
 
 def small(**fields: object) -> GenerateRequest:
@@ -60,8 +58,8 @@ def test_a_prepared_painter_paints_and_saves_without_loading(painter: Painter, o
 
 
 def test_what_is_left_of_a_job_is_the_same_pictures(painter: Painter, outputs: Path) -> None:
-    whole = pictures(painter.perform(Work(small(seed=7)), StopSignal()), outputs)
-    rest = pictures(painter.perform(Work(small(seed=7), first=1), StopSignal()), outputs)
+    whole = pixels(painter.perform(Work(small(seed=7)), StopSignal()), outputs)
+    rest = pixels(painter.perform(Work(small(seed=7), first=1), StopSignal()), outputs)
     assert rest == whole[1:]
 
 
@@ -120,13 +118,3 @@ def test_an_outputs_folder_that_cannot_be_written_fails_the_job_with_a_fix(
     *_, failed = painter.perform(Work(small(count=1)), StopSignal())
     assert isinstance(failed, Failed)
     assert failed.problem.fix
-
-
-def pictures(events: Iterator[Event], outputs: Path) -> list[bytes]:
-    """The pixels of all pictures saved."""
-    pixels = []
-    for event in events:
-        if isinstance(event, PictureSaved):
-            with Image.open(outputs / event.file) as opened:
-                pixels.append(opened.tobytes())
-    return pixels

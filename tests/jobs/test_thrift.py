@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
 from pipelines.core.event import Event, Failed, Finished, Noted, PictureSaved, Progress
 from pipelines.core.model import ModelInfo
@@ -18,7 +17,7 @@ from pipelines.jobs.worker import Work
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary, read_model
 from pipelines.storage.pictures import PictureFiles
-from tests.jobs.studio import request
+from tests.jobs.studio import pixels, request
 from tests.models.folders import copy_of
 
 FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
@@ -58,15 +57,6 @@ def painted(residency: Residency, outputs: Path, **fields: Any) -> list[Event]:
     )  # fmt: skip
     asked = request("a red house", steps=1, model="flat", seed=5, **fields)
     return list(painter.perform(Work(asked), StopSignal()))
-
-
-def pixels(events: list[Event], outputs: Path) -> list[bytes]:
-    made = []
-    for event in events:
-        if isinstance(event, PictureSaved):
-            with Image.open(outputs / event.file) as opened:
-                made.append(opened.tobytes())
-    return made
 
 
 def notes(events: list[Event]) -> list[str]:

@@ -90,6 +90,12 @@ def test_each_rung_saves_where_memory_ran_out_and_the_last_is_the_end() -> None:
     ]  # fmt: skip
 
 
+def test_what_was_learnt_never_makes_a_job_less_sparing_than_its_forecast() -> None:
+    learnt, told = Thrift(1, placement=Placement.TURNS), Thrift(4, tiled=True, placement=Placement.STREAMED)
+    both = Thrift(1, tiled=True, placement=Placement.STREAMED)
+    assert learnt.and_also(told) == told.and_also(learnt) == both
+
+
 def test_on_a_cpu_nothing_can_wait_elsewhere() -> None:
     assert thriftier(Thrift(1), Phase.DENOISING, on_cpu=True) is None
     assert thriftier(Thrift(2), Phase.DECODING, on_cpu=True) is None
