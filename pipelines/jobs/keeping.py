@@ -1,11 +1,12 @@
 """What is done to models rather than with them: load and unload, verify, convert. Lives where torch does."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from pipelines.core.error import EaselError, OutOfMemory
-from pipelines.core.event import Event, Finished, Loading, Noted, Stopped, Worked
+from pipelines.core.event import Event, Finished, Loading, Noted, Stopped
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import (
     ConvertRequest,
@@ -33,21 +34,24 @@ class Keeper:
     def perform(self, request: ModelRequest, info: ModelInfo | None, stop: StopSignal) -> Iterator[Event]:
         """Do it; the last event is an End. Raises EaselError."""
         began = time.monotonic()
+        with closing(self._work(request, info)) as work:  # what it had begun to write goes, if it is stopped
+            for event in work:
+                yield event
+                if stop.now:
+                    yield Stopped()
+                    return
+        yield Finished(seconds=time.monotonic() - began)
+
+    def _work(self, request: ModelRequest, info: ModelInfo | None) -> Generator[Event]:
         match request:
             case LoadRequest():
-                info = _there(info)
-                yield from self._load(info, request.precision)
+                yield from self._load(_there(info), request.precision)
             case UnloadRequest():
                 self._residency.free(request.model or None)
             case VerifyRequest():
-                for event in verify(_there(info)):
-                    if stop.now:
-                        yield Stopped()
-                        return
-                    yield event
+                yield from verify(_there(info))
             case ConvertRequest():
                 yield from self._convert(request, _there(info))
-        yield Finished(seconds=time.monotonic() - began)
 
     def _load(self, info: ModelInfo, precision: Precision) -> Iterator[Event]:
         """Into the place where a picture of its own size will want it."""
@@ -69,10 +73,8 @@ class Keeper:
     def _convert(self, request: ConvertRequest, info: ModelInfo) -> Iterator[Event]:
         name = safe_name(request.name, noun="name", field="name")
         target = self._folder / (name if request.as_folder else f"{name}{SUFFIX}")
-        yield Worked(done=0, total=info.size)
-        made = convert(info, Form(request.dtype, pruned=request.pruned), target)
-        yield Worked(done=info.size, total=info.size)
-        yield Noted(text=made.name)
+        yield from convert(info, Form(request.dtype, pruned=request.pruned), target)
+        yield Noted(text=target.name)
 
 
 def _there(info: ModelInfo | None) -> ModelInfo:

@@ -15,7 +15,7 @@ from pipelines.models.architecture import Part
 from pipelines.models.headers import Header, read_header
 from pipelines.models.names import View
 from pipelines.models.recognise import MARKS
-from pipelines.models.writing import FORMATS
+from pipelines.models.writing import format_of
 
 VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
     View.WHOLE: lambda tensor: tensor,
@@ -50,7 +50,7 @@ class OpenTensors:
 
     def __getitem__(self, name: str) -> Tensor:
         entry = self._entries[name]
-        dtype = FORMATS[entry.dtype]
+        dtype = format_of(entry)
         if not entry.numel:
             return torch.empty(entry.shape, dtype=dtype)
         flat = torch.frombuffer(self._mapped, dtype=dtype, count=entry.numel, offset=entry.start)

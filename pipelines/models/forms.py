@@ -25,7 +25,7 @@ from pipelines.models.names import Names, View, open_clip_names, unet_names, vae
 from pipelines.models.recognise import MARKS
 from pipelines.models.single import SingleFile
 from pipelines.models.vocabulary import clip_tokenizer
-from pipelines.models.writing import FORMATS, Planned
+from pipelines.models.writing import Planned, format_of
 
 UNET_ROOT, VAE_ROOT = "model.diffusion_model.", "first_stage_model."
 THIRDS = (View.QUERY, View.KEY, View.VALUE)
@@ -57,9 +57,13 @@ def same_file(source: SingleFile, rounding: Rounding, *, pruned: bool) -> list[P
         if not (pruned and roots) or name in MARKS or (name.startswith(roots) and not name.startswith("model_ema."))
     }
     return [
-        Planned(name, rounding.of(name, FORMATS[e.dtype], len(e.shape)), e.shape, partial(tensors.__getitem__, name))
+        Planned(name, rounding.of(name, format_of(e), len(e.shape)), e.shape, partial(_read, tensors, name))
         for name, e in kept.items()
     ]
+
+
+def _read(tensors: OpenTensors, name: str) -> tuple[Tensor]:
+    return (tensors[name],)
 
 
 def folder_as_file(blueprint: Blueprint, rounding: Rounding) -> list[Planned]:
@@ -106,13 +110,13 @@ def _planned(name: str, parts: list[tuple[View, Tensor]], rounding: Rounding) ->
             shape = tuple(reversed(first.shape))
         case _:
             shape = (first.shape[0] * len(in_order), *first.shape[1:])
-    return Planned(name, rounding.of(name, first.dtype, len(shape)), shape, partial(_made, view, in_order, shape))
+    return Planned(name, rounding.of(name, first.dtype, len(shape)), shape, partial(_made, view, in_order))
 
 
-def _made(view: View, parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
+def _made(view: View, parts: Sequence[Tensor]) -> Sequence[Tensor]:
     if view in THIRDS:
-        return torch.cat(list(parts))
-    return parts[0].T if view is View.TURNED else parts[0].reshape(shape)
+        return parts  # one below the other
+    return (parts[0].T,) if view is View.TURNED else (parts[0],)
 
 
 def write_as_folder(blueprint: Blueprint, rounding: Rounding, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Whether a model is sound through and through: every number is read, and nothing is missing or left over."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.models.assemble import Misfit, OpenTensors, text_encoder_of, unet_of, vae_of
 from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.folder import files_of
-from pipelines.models.headers import Header, read_header
+from pipelines.models.hashing import Hashing
+from pipelines.models.headers import Header
 from pipelines.models.layouts import DENOISERS, ROOTS
 from pipelines.models.lora_check import lora_faults
 from pipelines.models.opening import blueprint_of
 from pipelines.models.recognise import find
-from pipelines.models.single import read_single
+from pipelines.models.single import SingleFile, read_single
 
 AGAIN = "download it again"
 TEXT_PLACES = ("cond_stage_model.", "conditioner.", "text_encoders.")
@@ -45,23 +45,12 @@ def verify(info: ModelInfo) -> Iterator[Worked | Noted | Hashed]:
         if info.kind is Kind.LORA:
             for fault in lora_faults(single.header):
                 raise ModelUnusable(f"The LoRA {info.name!r} {fault}", fix=AGAIN, field="model")
-        for read in _check_numbers(file, single.header, info):
+        hashing = Hashing()
+        for read in _check_numbers(single, hashing):
             done += read
             yield Worked(done=done, total=max(info.size, done))
-    if Path(info.path).is_file():
-        yield hashes_of(Path(info.path), read_header(Path(info.path)))
-
-
-def hashes_of(path: Path, header: Header) -> Hashed:
-    """Of the file at `path`, in one reading."""
-    whole, weights = hashlib.sha256(), hashlib.sha256()
-    begin = min((entry.start for entry in header.tensors.values()), default=header.size)
-    with path.open("rb") as file:
-        whole.update(file.read(begin))
-        while part := file.read(BYTES_AT_ONCE):
-            whole.update(part)
-            weights.update(part)
-    return Hashed(sha256=whole.hexdigest(), weights=weights.hexdigest())
+        if Path(info.path).is_file():
+            yield hashing.found
 
 
 def _check_parts(info: ModelInfo, blueprint: Blueprint) -> None:
@@ -102,14 +91,19 @@ def _warnings(header: Header, info: ModelInfo) -> Iterator[str]:
         raise ModelUnusable(f"The file of {info.name!r} holds nothing", fix=AGAIN, field="model")
 
 
-def _check_numbers(file: Path, header: Header, info: ModelInfo) -> Iterator[int]:
-    """Bytes read, now and then. Raises ModelUnusable for a number that is infinite or none at all."""
-    tensors, unsaid = OpenTensors(file, header), 0
-    for name, entry in header.tensors.items():
+def _check_numbers(single: SingleFile, hashing: Hashing) -> Iterator[int]:
+    """Bytes read, now and then; all of them go to `hashing`. Raises ModelUnusable for a number that is none."""
+    entries = single.header.tensors
+    tensors, unsaid = OpenTensors(single.path, single.header), 0
+    with single.path.open("rb") as file:
+        hashing.head(file.read(min((entry.start for entry in entries.values()), default=single.header.size)))
+    for name, entry in entries.items():  # in the order of their bytes
+        tensor = tensors[name].reshape(-1)
+        hashing.weights(tensor.view(torch.uint8).numpy().data)
         unsaid += entry.end - entry.start
-        if not _all_finite(tensors[name]):
+        if not _all_finite(tensor):
             raise ModelUnusable(
-                f"The file of {info.name!r} holds numbers that are none, in {name}", fix="use another", field="model"
+                f"The file of {single.name!r} holds numbers that are none, in {name}", fix="use another", field="model"
             )
         if unsaid > BYTES_AT_ONCE:
             yield unsaid
@@ -120,5 +114,5 @@ def _check_numbers(file: Path, header: Header, info: ModelInfo) -> Iterator[int]
 def _all_finite(tensor: torch.Tensor) -> bool:
     if not tensor.is_floating_point():
         return True
-    parts = torch.split(tensor.reshape(-1), NUMBERS_AT_ONCE)
+    parts = torch.split(tensor, NUMBERS_AT_ONCE)
     return all(torch.isfinite(part.float() if part.dtype.itemsize == 1 else part).all() for part in parts)

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,7 +24,14 @@ MAX_NAME_BYTES = 240
 
 
 def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], None], *, replace: bool = False) -> None:
-    """Write `content` (bytes, or a function that writes them) to `path`, whole and on disk, or not at all.
+    """Write `content` (bytes, or a function that writes them) to `path`. Raises as `whole_file`."""
+    with whole_file(path, replace=replace) as file:
+        file.write(content) if isinstance(content, bytes) else content(file)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
+    """A file to write to, which is at `path`, whole and on disk, when the context ends well, or not at all.
 
     The folder is made if need be. Raises FileExistsError when `path` exists and may not be replaced, and
     StorageProblem when the disk is full or the folder cannot be written; nothing is left behind then.
@@ -33,7 +40,7 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], None], *, rep
     make_folder(path.parent)
     try:
         with temporary.open("xb") as file:
-            file.write(content) if isinstance(content, bytes) else content(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path) if replace else _publish(temporary, path)

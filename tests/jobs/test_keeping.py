@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.error import EaselError
-from pipelines.core.event import Event, Finished, Hashed, Loading, Noted, Worked
+from pipelines.core.event import Event, Finished, Hashed, Loading, Noted, Stopped, Worked
 from pipelines.core.model import Family, ModelInfo
 from pipelines.core.request import ConvertRequest, LoadRequest, NumberFormat, UnloadRequest, VerifyRequest, read_request
-from pipelines.core.stop import StopSignal
+from pipelines.core.stop import StopMode, StopSignal
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.librarian import Librarian
 from pipelines.jobs.process import ProcessWorker
@@ -74,6 +74,20 @@ def test_convert_writes_a_new_model_and_never_over_another(file: Path, keeper: K
     with pytest.raises(EaselError, match=r"already a smaller.safetensors; choose another name"):
         told(keeper.perform(ask, info(file), StopSignal()))
     assert [f.name for f in (tmp_path / "own").iterdir()] == ["smaller.safetensors"]
+
+
+def test_converting_stops_when_asked_and_leaves_nothing(
+    file: Path, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.jobs.converting.BYTES_A_WORD", 1)  # a small model is written in one go else
+    stop, told = StopSignal(), []
+    for event in keeper.perform(ConvertRequest(model="small", name="half"), info(file), stop):
+        told.append(type(event))
+        if len(told) == 3:
+            assert [f.suffix for f in (tmp_path / "own").iterdir()] == [".tmp"]
+            stop.ask(StopMode.NOW)
+    assert told == [Worked, Worked, Worked, Stopped]
+    assert not list((tmp_path / "own").iterdir())
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "con", ".hidden", "x\u202ey", ""])

@@ -20,7 +20,7 @@ AS_IT_IS = Rounding(None)
 
 def written(planned: list[Planned], file: Path) -> dict[str, torch.Tensor]:
     with file.open("wb") as handle:
-        size = write_tensors(handle, planned, {"note": "kept"})
+        *_, size = write_tensors(handle, planned, {"note": "kept"})
     header = read_header(file)
     assert (size, header.metadata) == (file.stat().st_size, {"note": "kept"})
     tensors: dict[str, torch.Tensor] = load_file(file)

@@ -1,12 +1,10 @@
 """`app.py models list`, `show`, `verify`, `convert` and `download`."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +15,7 @@ from pipelines.core.request import ConvertRequest
 from pipelines.models.hub import cached
 from pipelines.models.scan import SUFFIXES, ModelLibrary, size_on_disk
 from ui.cli.options import Folders
+from ui.cli.progress import byte_bar
 
 
 def print_list(folders: Folders, *, as_json: bool) -> None:
@@ -50,8 +49,13 @@ def verify_one(name_or_path: str, folders: Folders, *, as_json: bool) -> None:
     # Imported here: torch is needed for this and for nothing else a person asks of models.
     from pipelines.models.verify import verify  # noqa: PLC0415
 
-    info = pick(name_or_path, folders).info
-    found = list(verify(info))
+    info, found = pick(name_or_path, folders).info, []
+    with byte_bar(info.name, quiet=as_json) as tell:
+        for event in verify(info):
+            if isinstance(event, Worked):
+                tell(event)
+            else:
+                found.append(event)
     warnings = [event.text for event in found if isinstance(event, Noted)]
     if as_json:
         hashes = [event.model_dump(exclude={"type"}) for event in found if isinstance(event, Hashed)]
@@ -84,8 +88,11 @@ def convert_one(name_or_path: str, folders: Folders, wanted: Wanted, *, as_json:
     info = pick(name_or_path, folders).info
     settings = {"dtype": wanted.dtype, "pruned": wanted.pruned}
     asked = ConvertRequest.model_validate({"model": info.name, "name": wanted.output.stem, **settings})
+    made = wanted.output.absolute()
     try:
-        made = convert(info, Form(asked.dtype, pruned=asked.pruned), wanted.output.absolute())
+        with byte_bar(made.name, quiet=as_json) as tell:
+            for event in convert(info, Form(asked.dtype, pruned=asked.pruned), made):
+                tell(event)
     except OSError as error:
         raise StorageProblem(
             f"{str(wanted.output)!r} could not be written: {error.strerror}", fix="choose another place with -o"
@@ -111,14 +118,10 @@ def download_one(asked: Asked, folders: Folders, *, as_json: bool) -> None:
 
     web, target = Web(), None
     wanted = web.find(asked.source, asked.name)
-    console = Console(file=sys.stderr, quiet=as_json)
-    named = TextColumn("{task.description}", markup=False)
-    columns = (named, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
-        task = bar.add_task(wanted.name, total=None)
+    with byte_bar(wanted.name, quiet=as_json) as tell:
         for event in download(wanted, folders.data.models, web, asked.sha256):
             if isinstance(event, Worked):
-                bar.update(task, completed=event.done, total=event.total)
+                tell(event)
             else:
                 target = event
     if as_json:
