@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
+    from pipelines.jobs.fetching import Fetcher
     from pipelines.jobs.queue import JobQueue
     from pipelines.jobs.worker import Worker
     from pipelines.models.scan import ModelLibrary
@@ -208,11 +209,13 @@ class Inside:
     images: "ImageStore"
     models: "ModelLibrary"
     shelf: "Shelf"
+    fetcher: "Fetcher"
 
 
 @contextmanager
 def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
     """Database, picture list and queue around the worker."""
+    from pipelines.jobs.fetching import Fetcher
     from pipelines.jobs.librarian import Librarian
     from pipelines.jobs.queue import JobQueue
     from pipelines.models.scan import ModelLibrary
@@ -228,10 +231,11 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
         shelf = Shelf(database)
         models = ModelLibrary(places.with_models(), shelf)
         end_watch = models.begin()
-        with closing(JobQueue(Journal(database), images, worker, find_model=models.of)) as queue:
+        queue = JobQueue(Journal(database), images, worker, find_model=models.of)
+        with closing(queue), closing(Fetcher(places.data.models, models)) as fetcher:
             Librarian(queue, models, shelf).begin()
             try:
-                yield Inside(queue, images, models, shelf)
+                yield Inside(queue, images, models, shelf, fetcher)
             finally:
                 end_watch()
 
@@ -250,7 +254,8 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     words, library = read_words(), services.models
     kept = models.Models(library, services.shelf, services.images, Tidier(library, services.shelf), token is None)
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
-    application = server.build(server.RestServices(services.queue, services.images, kept), doors)
+    rest = server.RestServices(services.queue, services.images, kept, services.fetcher)
+    application = server.build(rest, doors)
     application.include_router(live.routes(services.queue, library, words))
     page = studio.build(WebServices(services.queue, library, PresetStore(places.data.presets), services.shelf), words)
     page.has_launched = True  # else a mounted Gradio skips its check of file inputs

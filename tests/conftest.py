@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pipelines.models.loading import LoadedModel
+    from tests.jobs.hub import Hub
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests run side by side, and each a small network
@@ -55,3 +56,13 @@ def starter() -> "Iterator[LoadedModel]":
 
     torch.set_num_threads(1)  # a network this small gains nothing from a second one, and tests run side by side
     yield Residency("cpu").lend(ModelLibrary([STARTER_MODELS]).usable("flat"))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
+    """What models are downloaded from."""
+    from tests.jobs.hub import served
+
+    with served() as made:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        yield made

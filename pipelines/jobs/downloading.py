@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -153,7 +153,7 @@ class Part:
             os.fsync(to.fileno())
 
 
-def download(wanted: Download, folder: Path, web: Web, sha256: str | None = None) -> Iterator[Worked | Path]:
+def download(wanted: Download, folder: Path, web: Web, sha256: str | None = None) -> Generator[Worked | Path]:
     """Fetch `wanted` into `folder`, telling how far it is; the path of the finished model comes last.
 
     What broke off goes on where it was, in this call or in the next. Raises InvalidRequest, Conflict when the name is

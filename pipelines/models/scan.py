@@ -8,7 +8,6 @@ import logging
 import os
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -20,14 +19,11 @@ from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
 from pipelines.core.request import ConvertRequest, GenerateRequest, LoadRequest, Request, UnloadRequest, VerifyRequest
-from pipelines.models import folder, layouts, single
+from pipelines.models import folder, layouts, reading, single
 from pipelines.models import recognise as recognise_module
-from pipelines.models.folder import INDEX, FolderReader, as_text, files_of, states_of
-from pipelines.models.headers import CutShort, DamagedFile, read_header
+from pipelines.models.folder import INDEX, as_text, states_of
 from pipelines.models.pickles import looks_like_pickle
-from pipelines.models.recognise import Recognised, recognise
-from pipelines.models.sidecars import triggers_in
-from pipelines.models.single import SingleFile
+from pipelines.models.reading import growing, own_name, read_model
 
 VAE_KINDS = frozenset({Kind.VAE, Kind.CHECKPOINT})
 """What may hold a VAE."""
@@ -36,15 +32,10 @@ log = logging.getLogger(__name__)
 DEPTH = 8
 """How many folders deep a model may lie below a models folder."""
 SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin"})
-NAMELESS = ("diffusion_pytorch_model", "model", "pytorch_model", "diffusion_pytorch_model.fp16", "model.fp16")
-"""File names that say nothing: such a file is called after its folder."""
 LOOK_SECONDS = 2.0
 """Between two glances at the folders' times."""
-SETTLED = 30
-"""Seconds since its last change after which a file that ends early is no longer taken for one still being written."""
 
-
-READERS = (core_model, layouts, recognise_module, single, folder)
+READERS = (core_model, reading, layouts, recognise_module, single, folder)
 READING = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in READERS)).hexdigest()[:12]
 """Tells one way of reading from another: what an older Easel found is looked at again."""
 
@@ -209,9 +200,9 @@ def _look(path: Path, known: Seen | None) -> Seen:
     if known is not None and known.stamp == stamp:
         return known
     is_model = path.is_dir() or path.suffix.casefold() == ".safetensors" or _is_pickle(path)
-    info = read_model(path, _own_name(path)) if is_model else None
+    info = read_model(path, own_name(path)) if is_model else None
     # A file that still grows may pause for a moment: it is looked at again, whatever its times say.
-    settled = info is None or info.problem is None or info.problem.problem != _growing(info.name)
+    settled = info is None or info.problem is None or info.problem.problem != growing(info.name)
     return Seen(stamp if settled else "", info)
 
 
@@ -226,10 +217,6 @@ def _is_pickle(path: Path) -> bool:
         return looks_like_pickle(path)
     except OSError:
         return False
-
-
-def _growing(name: str) -> str:
-    return f"The file of {name!r} is still being written"
 
 
 def _changed_at(place: Path) -> int:
@@ -260,84 +247,6 @@ def _completed(info: ModelInfo, whole: Iterable[ModelInfo]) -> ModelInfo:
         fix=f"put a whole {info.family} model into the models folder, too", field="model",
     )  # fmt: skip
     return info.model_copy(update={"problem": problem})
-
-
-def read_model(path: Path, name: str) -> ModelInfo:
-    """What the file or folder at `path` says about itself; one that cannot be used says why in `problem`."""
-    info = ModelInfo(
-        name=as_text(name), kind=Kind.UNKNOWN, family=None, path=as_text(str(path.absolute())), size=0, dtype="",
-        native_size=0, prediction=None, starter=path.resolve().is_relative_to(STARTER_MODELS),
-    )  # fmt: skip
-    try:
-        if str(path.absolute()) != info.path:
-            raise ModelUnusable(
-                f"The model {info.name!r} lies at a path that is not text", fix="rename the folder", field="model"
-            )
-        facts = _folder_facts(path, name) if path.is_dir() else _file_facts(path, info.name)
-    except EaselError as error:
-        facts = {"problem": error.as_problem, "damaged": True, **({"kind": Kind.CHECKPOINT} if path.is_dir() else {})}
-    return info.model_copy(update={"size": size_on_disk(path), **facts})
-
-
-def _folder_facts(folder: Path, name: str) -> dict[str, object]:
-    blueprint = FolderReader(folder, name).blueprint()
-    return {
-        "kind": Kind.CHECKPOINT,
-        "family": blueprint.family,
-        "task": blueprint.task,
-        "dtype": blueprint.unet.header.dtype,
-        "native_size": blueprint.native_size,
-        "prediction": blueprint.prediction,
-    }
-
-
-def _file_facts(path: Path, name: str) -> dict[str, object]:
-    try:
-        if looks_like_pickle(path):
-            false = path.suffix.casefold() == ".safetensors"
-            raise ModelUnusable(
-                f"The file of {name!r} is a pickle{' under a false name' if false else ''}: opening it can run code",
-                fix="convert it to safetensors", field="model",
-            )  # fmt: skip
-        header = read_header(path)
-    except CutShort as error:
-        if time.time() - path.stat().st_mtime < SETTLED:
-            raise ModelUnusable(_growing(name), fix="wait, then scan again", field="model") from error
-        raise ModelUnusable(f"The file of {name!r} {error}", fix="download it again", field="model") from error
-    except DamagedFile as error:
-        raise ModelUnusable(f"The file of {name!r} {error}", fix="download it again", field="model") from error
-    except OSError as error:
-        raise ModelUnusable(
-            f"The file of {name!r} cannot be read ({error.strerror})",
-            fix="allow reading it",
-            field="model",
-            detail=str(error),
-        ) from error
-    found = recognise(header)
-    facts: dict[str, object] = {
-        "kind": found.kind, "family": found.family, "task": found.task, "dtype": header.dtype, "detail": _detail(found),
-        "triggers": triggers_in(header.metadata),
-    }  # fmt: skip
-    if found.kind in PAINTS:
-        single = SingleFile(path, name, header, found)
-        facts |= {"native_size": single.native_size, "prediction": single.prediction, "lacks": single.lacks}
-        try:
-            single.check()
-        except ModelUnusable as error:
-            facts |= {"problem": error.as_problem, "damaged": single.can_run}
-    return facts
-
-
-def _detail(found: Recognised) -> str:
-    return f"{found.detail}, rank {found.rank}" if found.rank else found.detail
-
-
-def size_on_disk(path: Path) -> int:
-    """Bytes of a model's file, or of its folder's parts; 0 when they cannot be looked at."""
-    try:
-        return sum(state.st_size for _, state in files_of(path)) if path.is_dir() else path.stat().st_size
-    except OSError:
-        return 0
 
 
 def model_paths(roots: Iterable[Path], places: dict[Path, int] | None = None) -> Iterator[Path]:
@@ -389,14 +298,6 @@ def _is_file(path: Path) -> bool:
 
 def _free_name(path: Path, taken: dict[str, ModelInfo]) -> str:
     """The file's or folder's name; `parent/name` when another model has it; numbered when that is taken, too."""
-    own, parent = as_text(_own_name(path)), as_text(path.parent.name)
+    own, parent = as_text(own_name(path)), as_text(path.parent.name)
     candidates = chain([own, f"{parent}/{own}"], (f"{own} {number}" for number in count(2)))
     return next(name for name in candidates if name not in taken)
-
-
-def _own_name(path: Path) -> str:
-    """`author/model` of a folder in Hugging Face's cache, which is called after a commit."""
-    if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
-        return path.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
-    stem = path.name if path.is_dir() else path.stem
-    return path.parent.name if stem in NAMELESS and not path.is_dir() else stem

@@ -28,8 +28,8 @@ from pipelines.core.request import Precision, read_generate
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import generate
 from pipelines.models.loading import LoadedModel
+from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
-from pipelines.models.scan import read_model
 
 PROMPT = "a red house on a green meadow under a night sky"
 

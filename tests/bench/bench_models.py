@@ -32,7 +32,7 @@ import sys, time, json
 from pathlib import Path
 import torch
 from pipelines.models.loading import Manner, load
-from pipelines.models.scan import read_model
+from pipelines.models.reading import read_model
 from tests.bench.bench_models import anonymous
 info = read_model(Path(sys.argv[1]), "m")
 before, began = anonymous(), time.perf_counter()
@@ -53,7 +53,7 @@ SWITCH = """
 import sys, json
 from pathlib import Path
 from pipelines.models.residency import Residency
-from pipelines.models.scan import read_model
+from pipelines.models.reading import read_model
 from tests.bench.bench_models import resident
 infos = [read_model(Path(path), path) for path in sys.argv[1:]]
 residency, sizes = Residency("cpu"), []
@@ -81,7 +81,7 @@ import torch
 from pipelines.core.placement import Placement
 from pipelines.generation.pictures import decode
 from pipelines.models.loading import DTYPES, Manner, load
-from pipelines.models.scan import read_model
+from pipelines.models.reading import read_model
 from tests.bench.bench_models import Peak
 path, device, attention, dtype, placement, what = sys.argv[1:]
 manner = Manner(torch.device(device), DTYPES[dtype], Placement(placement), attention)

@@ -47,15 +47,15 @@ def browser() -> Iterator[Browser]:
 class Studio:
     """A running studio: `app.py serve` on a free port and a folder of its own."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data, self.environment = data, environment
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "app.py", "serve", "--port", str(self.port), "--data", str(self.data)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
         with (self.data.parent / "studio.log").open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS

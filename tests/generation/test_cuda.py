@@ -17,8 +17,9 @@ from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.perform import Painter
 from pipelines.jobs.worker import Work
 from pipelines.models.loading import LoadedModel
+from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
-from pipelines.models.scan import ModelLibrary, read_model
+from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
 from tests.generation.painting import ask, paint
 from tests.models.synthetic import networks, write_single

@@ -17,8 +17,9 @@ from pipelines.jobs.librarian import Librarian
 from pipelines.jobs.process import ProcessWorker
 from pipelines.jobs.queue import JobQueue, JobView
 from pipelines.jobs.setup import PainterSetup
+from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
-from pipelines.models.scan import ModelLibrary, read_model, stamp_of
+from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.storage.database import Database
 from pipelines.storage.images import ImageStore
 from pipelines.storage.journal import Journal

@@ -14,8 +14,9 @@ from pipelines.core.stop import StopSignal
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.perform import Painter
 from pipelines.jobs.worker import Work
+from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
-from pipelines.models.scan import ModelLibrary, read_model
+from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
 from tests.jobs.studio import pixels, request
 from tests.models.folders import copy_of

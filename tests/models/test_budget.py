@@ -8,7 +8,7 @@ from pipelines.core.request import GenerateRequest
 from pipelines.models.blueprint import Blueprint
 from pipelines.models.budget import Forecast, Numbers, Thrift, forecast, thriftier, weights_of
 from pipelines.models.opening import blueprint_of
-from pipelines.models.scan import read_model
+from pipelines.models.reading import read_model
 from tests.models.synthetic import networks, write_hollow
 
 GB = 10**9

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from pipelines.core.error import ModelUnusable
 from pipelines.models.convert import unpickled
-from pipelines.models.scan import read_model
+from pipelines.models.reading import read_model
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.float16), "n": torch.tensor(7)}
 

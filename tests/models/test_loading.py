@@ -14,8 +14,8 @@ from pipelines.core.model import Family, ModelInfo
 from pipelines.core.request import Precision
 from pipelines.models.loading import LoadedModel, Manner, chosen_dtype, load
 from pipelines.models.memory import RanOut, is_memory_error
+from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
-from pipelines.models.scan import read_model
 from tests.models.folders import copy_of, cut, edit
 from tests.models.synthetic import networks, write_single
 

@@ -11,7 +11,7 @@ from pipelines.core.model import Family
 from pipelines.core.placement import Placement
 from pipelines.models.loading import LoadedModel, Manner, load
 from pipelines.models.on_use import BroughtOnUse, brought
-from pipelines.models.scan import read_model
+from pipelines.models.reading import read_model
 from tests.generation.painting import difference, paint
 from tests.models.synthetic import networks, write_single
 

@@ -11,9 +11,9 @@ from pipelines.core.error import InvalidRequest, ModelUnusable
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import Precision
 from pipelines.models.devices import resolve_device
+from pipelines.models.reading import read_model
 from pipelines.models.recall import Recall
 from pipelines.models.residency import Residency
-from pipelines.models.scan import read_model
 from tests.models.folders import copy_of, cut
 
 

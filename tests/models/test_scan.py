@@ -14,7 +14,8 @@ from transformers import CLIPTokenizer
 from pipelines.core.error import ModelUnusable, UnknownName
 from pipelines.core.model import Task
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.models.scan import ModelLibrary, read_model
+from pipelines.models.reading import read_model
+from pipelines.models.scan import ModelLibrary
 from tests.models.folders import copy_of, cut, edit
 
 

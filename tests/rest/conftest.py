@@ -1,6 +1,7 @@
 """The whole web application (REST, socket and page) around a studio whose worker draws sketches."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 import app
+from pipelines.jobs.fetching import Fetcher
 from tests.jobs.studio import Studio, studio
 from ui.cli.options import Folders
 from ui.cli.serve import Address
@@ -23,11 +25,16 @@ def inside(tmp_path: Path) -> Iterator[Studio]:
 
 
 @pytest.fixture
-def application(inside: Studio) -> FastAPI:
+def behind(inside: Studio) -> Iterator[app.Inside]:
+    """What the web application is built around."""
+    with closing(Fetcher(Folders(inside.folder).data.models, inside.models)) as fetcher:
+        yield app.Inside(inside.queue, inside.images, inside.models, inside.shelf, fetcher)
+
+
+@pytest.fixture
+def application(inside: Studio, behind: app.Inside) -> FastAPI:
     """What a browser meets on this machine."""
-    return app.web_application(
-        app.Inside(inside.queue, inside.images, inside.models, inside.shelf), Folders(inside.folder), HERE, None
-    )
+    return app.web_application(behind, Folders(inside.folder), HERE, None)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Nobody gets in: other websites, other host names, the network without the token, and files that are not pictures."""
 
-from pathlib import Path
-
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount
@@ -71,10 +69,9 @@ class TestOnTheNetwork:
     """A studio that listens beyond this machine."""
 
     @pytest.fixture
-    def stranger(self, inside: Studio, tmp_path: Path) -> TestClient:
-        services = app.Inside(inside.queue, inside.images, inside.models, inside.shelf)
+    def stranger(self, inside: Studio, behind: app.Inside) -> TestClient:
         address = Address("0.0.0.0", 7860)
-        application = app.web_application(services, Folders(inside.folder), address, "secret")
+        application = app.web_application(behind, Folders(inside.folder), address, "secret")
         return TestClient(application, base_url="http://192.168.0.7:7860", follow_redirects=False)
 
     @pytest.mark.parametrize("path", ["/", "/config", "/api/jobs", "/api/images/1", "/gradio_api/file=x", "/health"])

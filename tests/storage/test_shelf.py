@@ -11,6 +11,7 @@ from sqlalchemy import insert
 
 from pipelines.core.model import Seen
 from pipelines.models import scan
+from pipelines.models.reading import read_model
 from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.storage.database import Database
 from pipelines.storage.schema import MODEL
@@ -31,7 +32,7 @@ def shelf(database: Database) -> Shelf:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files and folders whose insides were looked at."""
     seen: list[Path] = []
-    look = scan.read_model
+    look = read_model
 
     def noting(path: Path, name: str) -> object:
         seen.append(path)

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from pipelines.core.event import PictureSaved, Preview, Progress
 from tests.jobs.studio import Studio, request
-from tests.rest.conftest import application, client, inside  # noqa: F401, the same studio
+from tests.rest.conftest import application, behind, client, inside  # noqa: F401, the same studio
 from ui.web import live
 from ui.web.live import Feed
 

@@ -3,6 +3,7 @@
 import re
 import string
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,7 @@ from pipelines.core.error import UnknownName
 from pipelines.core.model import Kind
 from pipelines.core.placement import Placement
 from pipelines.core.request import KINDS, GenerateRequest, Precision
+from pipelines.jobs.fetching import State
 from ui.web import words as module
 from ui.web.tabs.generate import FOLDED
 from ui.web.words import languages, read_words
@@ -23,6 +25,7 @@ BUILT = {
     *(f"bar.needs.{placement}" for placement in (Placement.TURNS, Placement.STREAMED)),
     *(f"kind.{kind.replace(' ', '_')}" for kind in Kind),
     *(f"models.{name}" for name in ("all", "checkpoint", "lora", "embedding", "vae", "upscaler", "problem", "hidden")),
+    *(f"downloads.{state}" for state in get_args(State) if state != "failed"),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),
 }
 """Keys made from a name; the code does not spell them out."""

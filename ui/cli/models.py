@@ -13,7 +13,8 @@ from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import ConvertRequest
 from pipelines.models.hub import cached
-from pipelines.models.scan import SUFFIXES, ModelLibrary, size_on_disk
+from pipelines.models.reading import size_on_disk
+from pipelines.models.scan import SUFFIXES, ModelLibrary
 from ui.cli.options import Folders
 from ui.cli.progress import byte_bar
 

@@ -19,9 +19,10 @@ from pipelines.core.error import (
     UnknownName,
     WorkerLost,
 )
+from pipelines.jobs.fetching import Fetcher
 from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.storage.images import ImageStore
-from ui.rest import forecast, images, jobs, models
+from ui.rest import downloads, forecast, images, jobs, models
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
@@ -43,6 +44,7 @@ class RestServices:
     queue: JobQueue
     images: ImageStore
     models: models.Models
+    fetcher: Fetcher
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.include_router(forecast.routes(services.queue, services.models.library))
     app.include_router(images.routes(services.images))
     app.include_router(models.routes(services.models))
+    app.include_router(downloads.routes(services.fetcher, at_hand=services.models.at_hand))
 
     @app.get("/health")
     def health() -> dict[str, str]:

@@ -27,6 +27,7 @@ const search = make('input', {
 });
 const filters = make('div', { class: 'seg', tabindex: -1, role: 'group', 'aria-label': say('models.filter') });
 const scanButton = make('button', { class: 'btn', onclick: scan }, icon('again'), say('models.scan'));
+const downloads = Easel.downloads();
 const cards = make('div', { class: 'cards', tabindex: -1, role: 'group', 'aria-label': say('tab.models') });
 const empty = make('p', { class: 'nothing' });
 const problem = make('p', { class: 'reason danger', role: 'alert', hidden: true });
@@ -47,8 +48,10 @@ element
           make('h2', {}, say('tab.models')),
           make('div', { class: 'search' }, icon('search'), search, make('kbd', {}, '/')),
           filters,
+          downloads.button,
           scanButton,
         ),
+        downloads.node,
         grid,
       ),
       side.node,
