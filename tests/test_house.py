@@ -14,18 +14,31 @@ MAY_IMPORT = {
     "pipelines.storage": {"pipelines.core"},
     "pipelines.models": {"pipelines.core"},
     "pipelines.generation": {"pipelines.core", "pipelines.models"},
+    "pipelines.merging": {"pipelines.core", "pipelines.models"},
     "pipelines.training": {"pipelines.core", "pipelines.models"},
-    "pipelines.jobs": {"pipelines.core", "pipelines.models", "pipelines.generation", "pipelines.storage"},
-    "ui.rest": {"pipelines.core", "pipelines.models", "pipelines.storage", "pipelines.jobs"},
-    "ui.web": {"pipelines.core", "pipelines.models", "pipelines.storage", "pipelines.jobs"},
-    "ui.cli": {"pipelines.core", "pipelines.models", "pipelines.storage", "pipelines.jobs"},
+    "pipelines.jobs": {
+        "pipelines.core",
+        "pipelines.models",
+        "pipelines.generation",
+        "pipelines.merging",
+        "pipelines.storage",
+    },
+    "ui.rest": {"pipelines.core", "pipelines.models", "pipelines.storage", "pipelines.merging", "pipelines.jobs"},
+    "ui.web": {"pipelines.core", "pipelines.models", "pipelines.storage", "pipelines.merging", "pipelines.jobs"},
+    "ui.cli": {"pipelines.core", "pipelines.models", "pipelines.storage", "pipelines.merging", "pipelines.jobs"},
 }
 """A room may import itself and these; `app.py` knows everyone."""
 
 ONLY_IN = {
     "gradio": {"ui.web", "app"},
     "fastapi": {"ui.web", "ui.rest", "app"},
-    "torch": {"pipelines.models", "pipelines.generation", "pipelines.training", "pipelines.jobs"},
+    "torch": {
+        "pipelines.models",
+        "pipelines.generation",
+        "pipelines.merging",
+        "pipelines.training",
+        "pipelines.jobs",
+    },
     "sqlalchemy": {"pipelines.storage"},
 }
 

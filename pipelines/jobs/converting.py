@@ -16,6 +16,7 @@ from pipelines.models.convert import unpickled
 from pipelines.models.folder import FolderReader
 from pipelines.models.forms import Rounding, folder_as_file, same_file, write_as_folder
 from pipelines.models.opening import blueprint_of
+from pipelines.models.peculiar import peculiar_of
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.single import read_single
 from pipelines.models.writing import Planned, size_of, write_tensors
@@ -63,8 +64,8 @@ def convert(info: ModelInfo, form: Form, target: Path) -> Iterator[Worked]:
         p = info.problem
         raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
     if source.is_dir() and target.suffix == SUFFIX:
-        planned = folder_as_file(FolderReader(source, info.name).blueprint(), form.rounding)
-        yield from _write_file(planned, {}, target)
+        blueprint = FolderReader(source, info.name).blueprint()
+        yield from _write_file(folder_as_file(blueprint, form.rounding), peculiar_of(blueprint).metadata, target)
     else:
         yield from _convert_file(source, info, form, target)
 

@@ -4,7 +4,7 @@ The numbers stand in `presets/architectures/`, taken from the configs their auth
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Self
 
@@ -84,6 +84,10 @@ class Part:
     """Of diffusers' name for a tensor: where it is in the file."""
     root: str = ""
     """How the names of its tensors begin there."""
+
+    def but(self, config: Mapping[str, Any]) -> "Part":
+        """The same, with `config` instead of what its own says there."""
+        return replace(self, config={**self.config, **config})
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Tower:
     """Whether the encoder's last norm follows whatever layer is taken."""
     projects: bool
     """Whether it sums up the whole text, too."""
+    merges: tuple[str, ...] = ()
+    """Of a vocabulary of its own in CLIP's order, where there is no folder for it."""
 
     @property
     def width(self) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pipelines.core.model import Family, Task
 from pipelines.models.architecture import Architecture, TextNumbers, architectures
 from pipelines.models.assemble import OpenTensors, text_encoder_of, unet_of, vae_of
-from pipelines.models.blueprint import Blueprint
+from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
 from pipelines.models.recognise import MARKS
 from pipelines.models.single import SingleFile
@@ -69,19 +69,34 @@ def _read(tensors: OpenTensors, name: str) -> tuple[Tensor]:
 def folder_as_file(blueprint: Blueprint, rounding: Rounding) -> list[Planned]:
     """The tensors of a diffusers folder by their original names."""
     known = architectures()[blueprint.family]
-    unet = unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file, blueprint.unet.header))
-    vae = vae_of(blueprint.vae.part, OpenTensors(blueprint.vae.file, blueprint.vae.header))
-    attends = ["CrossAttn" in kind for kind in unet.config.down_block_types]
-    parts = [
-        *_original(unet, unet_names(attends, unet.config.layers_per_block), UNET_ROOT),
-        *_original(vae, vae_names(len(vae.config.block_out_channels), vae.config.layers_per_block), VAE_ROOT),
-    ]
+    parts = [*_unet_parts(blueprint.unet), *_vae_parts(blueprint.vae)]
     for tower, text in zip(blueprint.towers, known.text_encoders, strict=True):
         encoder = text_encoder_of(
             tower.network.part, OpenTensors(tower.network.file, tower.network.header), projects=tower.projects
         )
         parts += _original(encoder, _text_names(text, encoder.config.num_hidden_layers), text.root)
     return [_planned(name, tensors, rounding) for name, tensors in parts]
+
+
+def unet_as_original(unet: Network, rounding: Rounding) -> list[Planned]:
+    """The tensors of a UNet by their original names, however its file spells them."""
+    return [_planned(name, tensors, rounding) for name, tensors in _unet_parts(unet)]
+
+
+def vae_as_original(vae: Network, rounding: Rounding) -> list[Planned]:
+    """The tensors of a VAE by their original names."""
+    return [_planned(name, tensors, rounding) for name, tensors in _vae_parts(vae)]
+
+
+def _vae_parts(network: Network) -> Iterator[tuple[str, list[tuple[View, Tensor]]]]:
+    vae = vae_of(network.part, OpenTensors(network.file, network.header))
+    return _original(vae, vae_names(len(vae.config.block_out_channels), vae.config.layers_per_block), VAE_ROOT)
+
+
+def _unet_parts(network: Network) -> Iterator[tuple[str, list[tuple[View, Tensor]]]]:
+    unet = unet_of(network.part, OpenTensors(network.file, network.header))
+    attends = ["CrossAttn" in kind for kind in unet.config.down_block_types]
+    return _original(unet, unet_names(attends, unet.config.layers_per_block), UNET_ROOT)
 
 
 def _text_names(text: TextNumbers, layers: int) -> Names | None:

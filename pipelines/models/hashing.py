@@ -1,8 +1,14 @@
 """The two hashes that people know a safetensors file by, taken while its bytes pass by."""
 
 import hashlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from pipelines.core.event import Hashed
+from pipelines.models.folder import files_of
+
+AT_ONCE = 8 * 1024 * 1024
+"""Bytes."""
 
 
 class Hashing:
@@ -24,3 +30,22 @@ class Hashing:
     def found(self) -> Hashed:
         """Of all that was told so far."""
         return Hashed(sha256=self._whole.hexdigest(), weights=self._weights.hexdigest())
+
+
+def read_through(model: Path, hashing: Hashing) -> Iterator[int]:
+    """Hash a model's file, or all weights of its folder in the order of their names; telling the bytes read.
+
+    A file is one hash of its bytes, as everybody counts it. A folder's is ours: of its weights one after the other.
+    """
+    files = [model] if model.is_file() else sorted(file for file, _ in files_of(model) if file.suffix == ".safetensors")
+    for path in files:
+        with path.open("rb") as file:
+            length = file.read(8)
+            hashing.head(length)
+            left = min(int.from_bytes(length, "little"), path.stat().st_size)
+            while left and (part := file.read(min(left, AT_ONCE))):
+                hashing.head(part)
+                left -= len(part)
+            while part := file.read(AT_ONCE):
+                hashing.weights(part)
+                yield len(part)

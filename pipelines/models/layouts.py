@@ -102,10 +102,11 @@ CHANNELS: Mapping[int, Task] = {
 """What the UNets of Stable Diffusion are shown beside the four channels of their latents."""
 
 VAE_ROOTS = ("first_stage_model.", "vae.", "")
+OTHER_VAE = "decoder.mid_block.resnets.0.norm1.weight"
 VAES: tuple[Layout, ...] = (
     Layout(Kind.VAE, Family.LDM, ("decoder.mid.block_1.norm1.weight", "quantize.embedding.weight"), detail="VQ"),
     Layout(Kind.VAE, None, ("decoder.mid.block_1.norm1.weight", "encoder.conv_in.weight")),
-    Layout(Kind.VAE, None, ("decoder.mid_block.resnets.0.norm1.weight", "encoder.conv_in.weight")),
+    Layout(Kind.VAE, None, (OTHER_VAE, "encoder.conv_in.weight")),
     Layout(Kind.VAE, None, ("decoder.layers.0.weight", "encoder.layers.0.weight"), detail="TAESD"),
     Layout(Kind.VAE, None, ("decoder.1.weight", "decoder.3.conv.0.weight"), detail="TAESD"),
 )

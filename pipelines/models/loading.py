@@ -129,7 +129,7 @@ class _Loader:
             tokenizer = (
                 CLIPTokenizer.from_pretrained(tower.tokenizer, local_files_only=True)
                 if tower.tokenizer
-                else clip_tokenizer(pad=tower.pad)
+                else clip_tokenizer(pad=tower.pad, merges=tower.merges)
             )
         build = partial(text_encoder_of, projects=tower.projects)
         waits = self._manner.placement is not Placement.WHOLE

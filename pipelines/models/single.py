@@ -2,9 +2,11 @@
 
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import pstdev
+from typing import Any
 
 from pipelines.core.error import ModelUnusable
 from pipelines.core.model import Family, Kind, Prediction, Task
@@ -19,6 +21,7 @@ from pipelines.models.architecture import (
 )
 from pipelines.models.blueprint import LATENT_CHANNELS, PIXELS_PER_LATENT, Blueprint, Network, Tower
 from pipelines.models.headers import DamagedFile, Header, TensorEntry, read_header
+from pipelines.models.peculiar import Peculiar, read_peculiar
 from pipelines.models.recognise import Found, Recognised, recognise
 
 DOWNLOAD_AGAIN = "download the file again"
@@ -46,6 +49,8 @@ class SingleFile:
     @property
     def prediction(self) -> Prediction:
         """What the network answers: as marked; else by the one weight that tells SD 2's two kinds apart."""
+        if said := self.peculiar.steps.get("prediction_type"):
+            return Prediction(said)
         if self.found.prediction:
             return self.found.prediction
         if self.found.family is Family.SD2 and _answers_velocity(self.path, self.header, self.found):
@@ -56,12 +61,22 @@ class SingleFile:
     def native_size(self) -> int:
         """Pixels; 0 where the family's is not known."""
         numbers = self._numbers
+        if self.peculiar.native_size:
+            return self.peculiar.native_size
         said = self.header.metadata.get("modelspec.resolution", "").partition("x")[0]
         if said.isdecimal() and 64 <= int(said) <= 4096:
             return int(said) // PIXELS_PER_LATENT * PIXELS_PER_LATENT
         if self.found.family is Family.SD2 and self.prediction is Prediction.V:
             return 768
         return numbers.native_size if numbers else 0
+
+    @property
+    def peculiar(self) -> Peculiar:
+        """What is unusual about it. Raises ModelUnusable."""
+        try:
+            return read_peculiar(self.header.metadata)
+        except ValueError as error:
+            raise self.unusable(f"cannot be used: {error}") from error
 
     @property
     def _numbers(self) -> Architecture | None:
@@ -81,7 +96,7 @@ class SingleFile:
             raise self.unusable(f"is of a kind that cannot run yet ({self.found.task})", fix="use another model")
         if self.prediction not in (Prediction.EPSILON, Prediction.V):
             raise self.unusable(f"predicts {self.prediction}, which cannot run yet", fix="use another model")
-        self._unet()
+        self.unet()
 
     def blueprint(self, *, vae: Network | None = None, towers: tuple[Tower, ...] | None = None) -> Blueprint:
         """How to build it, with another VAE than its own if there is one, and with `towers` if it has none.
@@ -91,7 +106,7 @@ class SingleFile:
         self.check()
         numbers, family = self._numbers, self.found.family
         assert numbers and family
-        unet, towers = self._unet(), self._own_towers(numbers) or towers
+        unet, towers = self.unet(), self._own_towers(numbers) or towers
         if towers is None:
             raise self.unusable(
                 "has no text encoder of its own", fix=f"put a whole {family} model into the models folder"
@@ -109,11 +124,13 @@ class SingleFile:
             scheduler=self._scheduler(numbers),
         )
 
-    def _unet(self) -> Network:
+    def unet(self) -> Network:
+        """Raises ModelUnusable when it is not whole."""
         numbers = self._numbers
         assert numbers and self.found.denoiser
         try:
-            return Network(self.path, self.header, unet_part(self.header.tensors, self.found.denoiser, numbers))
+            part = unet_part(self.header.tensors, self.found.denoiser, numbers)
+            return Network(self.path, self.header, part.but(self.peculiar.unet))
         except Shapeless as missing:
             raise self.unusable(f"cannot be used: its UNet lacks {missing}") from missing
 
@@ -122,7 +139,7 @@ class SingleFile:
         if self.found.vae is None:
             raise self.unusable("has no VAE of its own", fix=f"put a VAE for {numbers.family} into the models folder")
         try:
-            part = vae_part(self.header.tensors, self.found.vae, numbers)
+            part = vae_part(self.header.tensors, self.found.vae, numbers).but(self.peculiar.vae)
         except Shapeless as missing:
             raise self.unusable(f"cannot be used: its VAE lacks {missing}") from missing
         if part.config["latent_channels"] != LATENT_CHANNELS:
@@ -133,21 +150,24 @@ class SingleFile:
         """None when a text encoder is missing."""
         if len(self.found.text_encoders) != len(numbers.text_encoders):
             return None
-        pairs = zip(self.found.text_encoders, numbers.text_encoders, strict=True)
-        return tuple(self._tower(found, some, numbers.family) for found, some in pairs)
+        pairs = enumerate(zip(self.found.text_encoders, numbers.text_encoders, strict=True))
+        return tuple(
+            self._tower(found, some, numbers.family, self.peculiar.text(place)) for place, (found, some) in pairs
+        )
 
-    def _tower(self, found: Found, numbers: TextNumbers, family: Family) -> Tower:
+    def _tower(self, found: Found, numbers: TextNumbers, family: Family, unusual: Mapping[str, Any]) -> Tower:
         try:
-            part = text_part(self.header.tensors, found, numbers)
+            part = text_part(self.header.tensors, found, numbers).but(unusual)
         except Shapeless as missing:
             raise self.unusable(f"cannot be used: its text encoder lacks {missing}") from missing
         xl = family in XL
         return Tower(Network(self.path, self.header, part), None, numbers.pad,
-                     last_layer=2 if xl else 1, normed=not xl, projects=numbers.projects)  # fmt: skip
+                     last_layer=2 if xl else 1, normed=not xl, projects=numbers.projects,
+                     merges=self.peculiar.merges)  # fmt: skip
 
     def _scheduler(self, numbers: Architecture) -> dict[str, object]:
         zero_snr = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if self.found.zero_snr else {}
-        return {**numbers.scheduler, "prediction_type": str(self.prediction), **zero_snr}
+        return {**numbers.scheduler, "prediction_type": str(self.prediction), **zero_snr, **self.peculiar.steps}
 
     def unusable(self, problem: str, *, fix: str = DOWNLOAD_AGAIN) -> ModelUnusable:
         return ModelUnusable(f"The model {self.name!r} {problem}", fix=fix, field="model")

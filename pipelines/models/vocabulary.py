@@ -5,6 +5,7 @@ in: the 256 byte symbols, the same ending a word, the merges, the beginning, the
 """
 
 import gzip
+from collections.abc import Sequence
 from functools import cache
 
 from transformers import CLIPTokenizer
@@ -15,20 +16,29 @@ FILE = PRESETS / "architectures" / "clip" / "bpe_simple_vocab_16e6.txt.gz"
 MERGES = 48_894
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 ENDING = "</w>"
+Pairs = list[tuple[str, str]]
 TOKENS = 77
 """A chunk: the beginning, 75 of the text, the end."""
 
 
-def clip_tokenizer(*, pad: str) -> CLIPTokenizer:
-    """The tokenizer of every Stable Diffusion; chunks are filled with `pad`: the end, or `!` for OpenCLIP's."""
-    vocabulary, merges = _vocabulary()
-    return CLIPTokenizer(vocab=dict(vocabulary), merges=list(merges), pad_token=pad, model_max_length=TOKENS)
+def clip_tokenizer(*, pad: str, merges: Sequence[str] = ()) -> CLIPTokenizer:
+    """The tokenizer of every Stable Diffusion; chunks are filled with `pad`: the end, or `!` for OpenCLIP's.
+
+    `merges`: pairs with a space between, of a model that has learnt other words.
+    """
+    pairs = [(a, b) for a, b in (pair.split() for pair in merges)]
+    vocabulary, listed = _ordered(pairs) if pairs else _vocabulary()
+    return CLIPTokenizer(vocab=dict(vocabulary), merges=list(listed), pad_token=pad, model_max_length=TOKENS)
 
 
 @cache
-def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
+def _vocabulary() -> tuple[dict[str, int], Pairs]:
     lines = gzip.decompress(FILE.read_bytes()).decode().split("\n")[1 : MERGES + 1]
-    merges = [(a, b) for a, b in (line.split() for line in lines)]
+    return _ordered([(a, b) for a, b in (line.split() for line in lines)])
+
+
+def _ordered(merges: Pairs) -> tuple[dict[str, int], Pairs]:
+    """The numbers of the tokens that `merges` make."""
     symbols = [chr(code) for code in _code_points()]
     tokens = [*symbols, *(s + ENDING for s in symbols), *(a + b for a, b in merges), BEGIN, END]
     return {token: number for number, token in enumerate(tokens)}, merges

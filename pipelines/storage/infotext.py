@@ -8,11 +8,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipelines.core.error import EaselError
+from pipelines.core.program import program
 from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 
@@ -20,15 +19,6 @@ MAX_INFOTEXT = 65_536
 """Characters read; what follows is ignored. Longer texts are no settings."""
 
 NEGATIVE = "Negative prompt:"
-
-
-@cache
-def program() -> str:
-    """`Easel 0.1.0`: what pictures name as their maker."""
-    try:
-        return f"Easel {version('easel')}"
-    except PackageNotFoundError:  # run from a bare copy of the sources
-        return "Easel"
 
 
 def infotext(request: GenerateRequest, seed: int) -> str:

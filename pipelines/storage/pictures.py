@@ -14,10 +14,11 @@ from typing import BinaryIO
 
 from PIL import Image, PngImagePlugin
 
+from pipelines.core.program import program
 from pipelines.core.request import GenerateRequest
 from pipelines.storage.facts import Chunk
 from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem
-from pipelines.storage.infotext import infotext, program
+from pipelines.storage.infotext import infotext
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,25 @@
+"""The hashes of models, remembered on the shelf from one reading to the next."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.core.event import Hashed
+from pipelines.core.model import ModelInfo
+from pipelines.models.scan import stamp_of
+from pipelines.storage.shelf import Hashes, Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfBook:
+    """What the shelf knows; of a file that has changed, nothing."""
+
+    shelf: Shelf
+
+    def known(self, info: ModelInfo) -> str | None:
+        """The sha256 of a model as it is now."""
+        found = self.shelf.hashes(info.path, stamp_of(Path(info.path)))
+        return found.sha256 if found else None
+
+    def keep(self, info: ModelInfo, found: Hashed) -> None:
+        """Remember it until the file changes."""
+        self.shelf.keep_hashes(info.path, stamp_of(Path(info.path)), Hashes(found.sha256, found.weights))

@@ -1,0 +1,219 @@
+"""A merge from its models to its file: looked through first, mixed slice by slice, in its place whole or not at all."""
+
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from pipelines.core.error import Conflict, InvalidRequest, StorageProblem
+from pipelines.core.event import Hashed, Noted, Worked
+from pipelines.core.model import ModelInfo
+from pipelines.core.program import program
+from pipelines.core.recipe import Mix, Recipe
+from pipelines.jobs.converting import BYTES_A_WORD, DTYPES, SUFFIX
+from pipelines.merging.merge import Merge
+from pipelines.merging.metadata import ingredient_of, metadata_of
+from pipelines.merging.plan import Plan, counts, plan
+from pipelines.merging.sources import Source, opened
+from pipelines.models.forms import Rounding
+from pipelines.models.hashing import Hashing, read_through
+from pipelines.models.writing import Planned, size_of, write_tensors
+from pipelines.storage.files import make_folder, storage_problem, whole_file
+
+SPARE_BYTES = 64 * 1024 * 1024
+"""Left on the disk when all is written."""
+BYTES_A_SECOND = 400e6
+"""Read and written together, by two cores of a few years ago: what the forecast of the time goes by."""
+
+
+class HashBook(Protocol):
+    """What is known of files' hashes from earlier readings."""
+
+    def known(self, info: ModelInfo) -> str | None:
+        """The sha256 of a model as it is now."""
+        ...
+
+    def keep(self, info: ModelInfo, found: Hashed) -> None: ...
+
+
+class NoBook:
+    """Knows nothing and keeps nothing."""
+
+    def known(self, info: ModelInfo) -> str | None:
+        return None
+
+    def keep(self, info: ModelInfo, found: Hashed) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to mix, of what, and where it shall lie."""
+
+    mix: Mix
+    models: tuple[ModelInfo, ...]
+    """As the method wants them; the base last."""
+    target: Path
+    vae_from: ModelInfo | None = None
+    overwrite: bool = False
+    """A file of that name is replaced; never one of the models."""
+    recipe: Recipe | None = None
+    """That is followed to the letter; else one is written."""
+
+
+@dataclass(frozen=True)
+class Kitchen:
+    """An order with its models opened."""
+
+    order: Order
+    sources: tuple[Source, ...]
+    vae: Source | None
+    plan: Plan
+    merge: Merge
+
+    @property
+    def planned(self) -> list[Planned]:
+        return self.merge.planned()
+
+    @property
+    def bytes_to_read(self) -> int:
+        return self.merge.bytes_to_look_at + sum(step.nbytes for step in self.plan.steps)
+
+
+@contextmanager
+def prepared(order: Order) -> Iterator[Kitchen]:
+    """Everything that can be known before a number is read. Raises what `merge` does."""
+    check_target(order)
+    with ExitStack() as stack:
+        sources = tuple(stack.enter_context(opened(info)) for info in order.models)
+        vae = stack.enter_context(opened(order.vae_from)) if order.vae_from else None
+        made = plan(order.mix, sources, vae)
+        rounding = Rounding(DTYPES[order.mix.dtype] if order.mix.dtype else None)
+        yield Kitchen(order, sources, vae, made, Merge(order.mix, made, rounding))
+
+
+def check_target(order: Order) -> None:
+    """Raises Conflict for a name that is taken, InvalidRequest for a file of another kind."""
+    target = order.target
+    if target.suffix != SUFFIX:
+        raise InvalidRequest(
+            f"Models are written as {SUFFIX}, not {target.suffix or 'a folder'}",
+            fix=f"use -o {target.with_suffix(SUFFIX).name}", field="output",
+        )  # fmt: skip
+    inputs = [Path(info.path) for info in (*order.models, *([order.vae_from] if order.vae_from else []))]
+    if target.exists() and any(path.exists() and path.samefile(target) for path in inputs):
+        raise Conflict(f"{target.name} is one of the models that are mixed", fix="choose another name", field="output")
+    alike = [one for one in _names_in(target.parent) if one.casefold() == target.name.casefold()]
+    if alike and not (order.overwrite and alike == [target.name]):
+        raise Conflict(
+            f"There is already a {alike[0]}", fix="choose another name, or replace it with --overwrite", field="output"
+        )
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [one.name for one in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise storage_problem(error, folder / "it") from error
+
+
+def preflight(kitchen: Kitchen) -> dict[str, Any]:
+    """What the merge will read, write and need, as plain JSON."""
+    order, size = kitchen.order, size_of(kitchen.planned, {})
+    models = zip(order.models, kitchen.sources, strict=True)
+    largest = max((max(one.numel for one in step.weights) * 4 * (len(step.weights) + 2)
+                   for step in kitchen.plan.steps if step.is_mixed), default=0)  # fmt: skip
+    return {
+        "method": order.mix.method,
+        "models": [
+            {"name": info.name, "family": source.family, "dtype": info.dtype, "size": info.size,
+             "tensors": len(source.weights)}
+            for info, source in models
+        ],
+        "blocks": list(kitchen.plan.blocks.names),
+        "tensors": counts(kitchen.plan),
+        "notes": list(kitchen.plan.notes),
+        "output": {"file": str(order.target), "size": size, "dtype": order.mix.dtype or order.models[0].dtype},
+        "space": {"needed": size, "free": _free(order.target)},
+        "memory": min(largest, 64 * 1024 * 1024) if order.mix.described.pointwise else largest,
+        "seconds": round((kitchen.bytes_to_read + size) / BYTES_A_SECOND, 1),
+    }  # fmt: skip
+
+
+def _free(target: Path) -> int:
+    folder = next(one for one in target.absolute().parents if one.exists())
+    return shutil.disk_usage(folder).free
+
+
+def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
+    """Carry `order` out, telling how far it is; whoever stops asking leaves nothing behind.
+
+    Raises InvalidRequest for what does not go together, Conflict for a name that is taken or models that were changed
+    meanwhile, ModelUnusable for numbers that the result cannot hold, StorageProblem. Nothing is written then.
+    """
+    with prepared(order) as kitchen:
+        for note in kitchen.plan.notes:
+            yield Noted(text=note)
+        recipe = order.recipe or (yield from recipe_of(kitchen, book))
+        metadata = metadata_of(recipe, kitchen.sources)
+        size = size_of(kitchen.planned, metadata)
+        make_folder(order.target.parent)
+        if _free(order.target) < size + SPARE_BYTES:
+            raise StorageProblem(f"The disk has no room for {size / 1e9:.1f} GB more", fix="free some space")
+        total, hashing = kitchen.merge.bytes_to_look_at + size, Hashing()
+        looked = told = 0
+        for read in kitchen.merge.look():
+            looked += read
+            yield Worked(done=looked, total=total)
+        with whole_file(order.target, replace=order.overwrite) as file:
+            for done in write_tensors(file, kitchen.planned, metadata, hashing):
+                if done - told >= BYTES_A_WORD or done == size:
+                    told = done
+                    yield Worked(done=looked + done, total=total)
+            for source in (*kitchen.sources, *([kitchen.vae] if kitchen.vae else [])):
+                source.check_unchanged()
+        yield hashing.found
+
+
+def recipe_of(kitchen: Kitchen, book: HashBook) -> Generator[Worked, None, Recipe]:
+    """The recipe of an order, every file named by its hash; those not known yet are read, telling how far that is."""
+    order = kitchen.order
+    infos = (*order.models, *([order.vae_from] if order.vae_from else []))
+    hashes = {info.path: book.known(info) for info in infos}
+    total, done = sum(info.size for info in infos if hashes[info.path] is None), 0
+    for info in infos:
+        if hashes[info.path] is None:
+            hashing = Hashing()
+            for read in read_through(Path(info.path), hashing):
+                done += read
+                yield Worked(done=done, total=max(total, done))
+            book.keep(info, hashing.found)
+            hashes[info.path] = hashing.found.sha256
+    models = tuple(
+        ingredient_of(source, hashes[info.path] or "")
+        for source, info in zip(kitchen.sources, order.models, strict=True)
+    )
+    vae = ingredient_of(kitchen.vae, hashes[order.vae_from.path] or "") if kitchen.vae and order.vae_from else None
+    return Recipe(easel=program(), mix=order.mix, models=models, vae_from=vae)
+
+
+def followed(recipe: Recipe, models: tuple[ModelInfo, ...], vae_from: ModelInfo | None, target: Path) -> Order:
+    """The order that repeats `recipe` with files that were found to be its own."""
+    return Order(recipe.mix, models, target, vae_from, recipe=recipe)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread of torch: slices are small, and several threads for each would only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,1 @@
+"""Mixing models: checkpoints with checkpoints, LoRAs into checkpoints, LoRAs with LoRAs."""

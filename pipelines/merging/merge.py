@@ -1,0 +1,150 @@
+"""The mixing itself, tensor by tensor and slice by slice: memory stays where it is, however large the models are.
+
+Everything is computed in fp32 and rounded once.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipelines.core.error import ModelUnusable
+from pipelines.core.recipe import Mix
+from pipelines.merging.blocks import VAE
+from pipelines.merging.methods.cosines import LIKENESS, Scale, mixed_by, scale_of
+from pipelines.merging.methods.described import GENERATOR
+from pipelines.merging.methods.formulas import FORMULAS
+from pipelines.merging.plan import Plan, Step, fits
+from pipelines.merging.sources import Weight
+from pipelines.models.forms import Rounding
+from pipelines.models.writing import Planned
+
+SLICE = 1 << 18
+"""Numbers at once: a slice of each model and of the result stay in a core's own cache."""
+
+
+@dataclass
+class Merge:
+    """A plan that can be carried out."""
+
+    mix: Mix
+    plan: Plan
+    rounding: Rounding
+    _scale: Scale | None = field(default=None, repr=False)
+    """Of the cosine merges, once the models were looked at."""
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether the models are read twice: once to compare them."""
+        return self.mix.method in LIKENESS
+
+    @property
+    def bytes_to_look_at(self) -> int:
+        return sum(step.nbytes for step in self._compared()) if self.looks_first else 0
+
+    def look(self) -> Iterator[int]:
+        """Read what must be known of the whole before any part is mixed, telling the bytes read."""
+        if not self.looks_first:
+            return
+        likeness, found = LIKENESS[self.mix.method], []
+        for step in self._compared():
+            a, b = (_whole(weight, step) for weight in step.weights)
+            found.append(likeness(a, b))
+            yield step.nbytes
+        self._scale = scale_of(found)
+
+    def _compared(self) -> Iterable[Step]:
+        return (step for step in self.plan.steps if step.is_mixed and not step.name.startswith(VAE))
+
+    def planned(self) -> list[Planned]:
+        """The tensors of the result, made when they are written. `look` comes first."""
+        return [
+            Planned(step.name, self._format(step), step.shape, partial(self._parts, step)) for step in self.plan.steps
+        ]
+
+    def _format(self, step: Step) -> torch.dtype:
+        return self.rounding.of(step.name, step.weights[0].dtype, len(step.shape))
+
+    def tensor(self, step: Step) -> Tensor:
+        """One tensor of the result, rounded."""
+        return torch.cat([part.reshape(-1) for part in self._parts(step)]).reshape(step.shape)
+
+    def _parts(self, step: Step) -> Iterator[Tensor]:
+        """The numbers of the result in their order. Raises ModelUnusable for one that its format cannot hold."""
+        dtype = self._format(step)
+        if not step.is_mixed:
+            for part in _slices(step.weights[0]):
+                yield part if part.dtype == dtype else _rounded(part, dtype, step.name)
+        elif self.mix.described.pointwise and len({weight.numel for weight in step.weights}) == 1:
+            for parts in zip(*(_slices(weight) for weight in step.weights), strict=True):
+                mixed = self._mixed([part.float() for part in parts], step)
+                yield _rounded(mixed, dtype, step.name)
+        else:
+            yield _rounded(self._mixed_whole(step), dtype, step.name)
+
+    def _mixed_whole(self, step: Step) -> Tensor:
+        tensors = [_whole(weight, step) for weight in step.weights]
+        shared = [fits(step.name, step.shape, weight.shape) for weight in step.weights]
+        channels = min((number for number in shared if number is not None and number >= 0), default=None)
+        if channels is None:
+            return self._mixed([one.reshape(step.shape) for one in tensors], step)
+        mixed = tensors[0].clone()
+        mixed[:, :channels] = self._mixed([one[:, :channels] for one in tensors], step)
+        return mixed
+
+    def _mixed(self, tensors: list[Tensor], step: Step) -> Tensor:
+        if self._scale is not None:
+            likeness = LIKENESS[self.mix.method](*tensors)
+            return mixed_by(likeness, tensors[0], tensors[1], self._scale, _number(step.values["alpha"]))
+        return FORMULAS[self.mix.method](*tensors, **self._arguments(step))
+
+    def _arguments(self, step: Step) -> Mapping[str, Any]:
+        """What the formula is called with."""
+        method, values = self.mix.described, dict(step.values)
+        models = len(step.weights) - method.needs_base
+        for parameter in method.parameters:
+            value = values[parameter.key]
+            if parameter.per_model and not isinstance(value, tuple):
+                values[parameter.key] = (value,) * models
+        if not method.random:
+            return values
+        return {**values, GENERATOR: _generator(_number(values.pop("seed")), step.name)}
+
+
+def _generator(seed: float, name: str) -> torch.Generator:
+    """Each tensor draws lots of its own: what comes out does not depend on which was mixed before."""
+    digest = hashlib.sha256(f"{seed:.0f}\0{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def _slices(weight: Weight) -> Iterator[Tensor]:
+    for start in range(0, weight.numel, SLICE):
+        yield weight.read(start, min(start + SLICE, weight.numel))
+
+
+def _whole(weight: Weight, step: Step) -> Tensor:
+    """In fp32; a 1x1 convolution in the shape that the result has."""
+    whole = weight.whole().float()
+    return whole.reshape(step.shape) if whole.numel() == torch.Size(step.shape).numel() else whole
+
+
+def _number(value: float | tuple[float, ...]) -> float:
+    assert not isinstance(value, tuple)
+    return value
+
+
+def _rounded(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """Raises ModelUnusable for a number that the format cannot hold, and for one that is none already."""
+    rounded = numbers.to(dtype)
+    wide = rounded.float() if dtype.itemsize == 1 else rounded
+    if not math.isfinite(wide.sum(dtype=torch.float32)) and not wide.isfinite().all():
+        raise ModelUnusable(
+            f"The result is not finite at {name}", fix="use smaller weights, or write it as bf16 or fp32",
+            field="dtype",
+        )  # fmt: skip
+    return rounded

@@ -1,0 +1,35 @@
+"""Recipes as documents: JSON or TOML, or inside the model they made."""
+
+import json
+import tomllib
+from pathlib import Path
+
+from pipelines.core.error import InvalidRequest
+from pipelines.core.recipe import METADATA_KEY, Recipe, read_recipe
+from pipelines.models.headers import DamagedFile, read_header
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Of a document."""
+MODEL = ".safetensors"
+
+
+def recipe_at(path: Path) -> Recipe:
+    """The recipe in a document, or the one that a model carries. Raises InvalidRequest for a file that has none."""
+    try:
+        is_model = path.suffix.casefold() == MODEL
+        text = read_header(path).metadata.get(METADATA_KEY) if is_model else _document(path)
+    except (OSError, DamagedFile, ValueError) as error:
+        raise InvalidRequest(
+            f"{path.name} cannot be read as a recipe", fix="use a file that Easel wrote", field="recipe",
+            detail=str(error),
+        ) from error  # fmt: skip
+    if text is None:
+        raise InvalidRequest(f"{path.name} carries no recipe", fix="use a model that Easel mixed", field="recipe")
+    return read_recipe(text, path.name)
+
+
+def _document(path: Path) -> str:
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError("it is too large")
+    text = path.read_text(encoding="utf-8")
+    return json.dumps(tomllib.loads(text)) if path.suffix.casefold() == ".toml" else text
