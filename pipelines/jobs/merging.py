@@ -20,7 +20,7 @@ from pipelines.merging.metadata import ingredient_of, metadata_of
 from pipelines.merging.plan import Plan, counts, plan
 from pipelines.merging.sources import Source, opened
 from pipelines.models.forms import Rounding
-from pipelines.models.hashing import Hashing, read_through
+from pipelines.models.hashing import Hashing, HashingBeside, read_through
 from pipelines.models.writing import Planned, size_of, write_tensors
 from pipelines.storage.files import make_folder, storage_problem, whole_file
 
@@ -166,19 +166,20 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
         make_folder(order.target.parent)
         if _free(order.target) < size + SPARE_BYTES:
             raise StorageProblem(f"The disk has no room for {size / 1e9:.1f} GB more", fix="free some space")
-        total, hashing = kitchen.merge.bytes_to_look_at + size, Hashing()
+        total = kitchen.merge.bytes_to_look_at + size
         looked = told = 0
         for read in kitchen.merge.look():
             looked += read
             yield Worked(done=looked, total=total)
-        with whole_file(order.target, replace=order.overwrite) as file:
+        with HashingBeside() as hashing, whole_file(order.target, replace=order.overwrite) as file:
             for done in write_tensors(file, kitchen.planned, metadata, hashing):
                 if done - told >= BYTES_A_WORD or done == size:
                     told = done
                     yield Worked(done=looked + done, total=total)
             for source in (*kitchen.sources, *([kitchen.vae] if kitchen.vae else [])):
                 source.check_unchanged()
-        yield hashing.found
+            found = hashing.found
+        yield found
 
 
 def recipe_of(kitchen: Kitchen, book: HashBook) -> Generator[Worked, None, Recipe]:

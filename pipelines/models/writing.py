@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipelines.core.error import ModelUnusable
-from pipelines.models.hashing import Hashing
+from pipelines.models.hashing import Hashing, HashingBeside
 from pipelines.models.headers import TensorEntry
 
 FORMATS: Mapping[str, torch.dtype] = {
@@ -56,7 +56,10 @@ def size_of(planned: Sequence[Planned], metadata: Mapping[str, str]) -> int:
 
 
 def write_tensors(
-    file: BinaryIO, planned: Sequence[Planned], metadata: Mapping[str, str], hashing: Hashing | None = None
+    file: BinaryIO,
+    planned: Sequence[Planned],
+    metadata: Mapping[str, str],
+    hashing: Hashing | HashingBeside | None = None,
 ) -> Iterator[int]:
     """Write the whole file, telling the bytes written so far; never more than one part of a tensor is in memory."""
     header = _header(planned, metadata)
