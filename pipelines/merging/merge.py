@@ -72,7 +72,8 @@ class Merge:
 
     def tensor(self, step: Step) -> Tensor:
         """One tensor of the result, rounded."""
-        return torch.cat([part.reshape(-1) for part in self._parts(step)]).reshape(step.shape)
+        parts = [part.reshape(-1) for part in self._parts(step)]
+        return torch.cat([*parts, torch.empty(0, dtype=self._format(step))]).reshape(step.shape)
 
     def _parts(self, step: Step) -> Iterator[Tensor]:
         """The numbers of the result in their order. Raises ModelUnusable for one that its format cannot hold."""
@@ -113,7 +114,8 @@ class Merge:
                 values[parameter.key] = (value,) * models
         if not method.random:
             return values
-        return {**values, GENERATOR: _generator(_number(values.pop("seed")), step.name)}
+        generator = _generator(_number(values.pop("seed")), step.name)
+        return {**values, GENERATOR: generator}
 
 
 def _generator(seed: float, name: str) -> torch.Generator:

@@ -1,6 +1,6 @@
 """Every merge method once more, written down from its paper or its first program, number by number in float64.
 
-Plain numpy, no torch, no line in common with the engine: where the two agree, both are right or both misread the source.
+Plain numpy, no torch, no line in common with the engine: where the two agree, both are right, or both misread.
 """
 
 import math

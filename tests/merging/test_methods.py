@@ -55,9 +55,7 @@ def inputs(method: str) -> int:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize(
-    ("method", "settings"), [(m, s) for m, several in SETTINGS.items() for s in several], ids=str
-)
+@pytest.mark.parametrize(("method", "settings"), [(m, s) for m, several in SETTINGS.items() for s in several], ids=str)
 def test_a_method_is_its_formula(method: str, settings: dict[str, Any], shape: tuple[int, ...]) -> None:
     given = tensors(inputs(method), shape)
     reference: Callable[..., Any] = getattr(references, method)
