@@ -6,31 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from pipelines.core.error import Conflict, ModelUnusable
 from pipelines.core.event import Worked
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import NumberFormat
 from pipelines.models.convert import unpickled
 from pipelines.models.folder import FolderReader
-from pipelines.models.forms import Rounding, folder_as_file, same_file, write_as_folder
+from pipelines.models.forms import folder_as_file, write_as_folder
 from pipelines.models.opening import blueprint_of
 from pipelines.models.peculiar import peculiar_of
 from pipelines.models.pickles import looks_like_pickle
+from pipelines.models.rounding import Rounding, rounding_to, same_file
 from pipelines.models.single import read_single
-from pipelines.models.writing import Planned, size_of, write_tensors
+from pipelines.models.writing import BYTES_A_WORD, SUFFIX, Planned, size_of, write_tensors
 from pipelines.storage.files import OURS, make_folder, whole_file
-
-DTYPES: Mapping[NumberFormat, torch.dtype] = {
-    NumberFormat.FP32: torch.float32,
-    NumberFormat.FP16: torch.float16,
-    NumberFormat.BF16: torch.bfloat16,
-    NumberFormat.FP8: torch.float8_e4m3fn,
-}
-SUFFIX = ".safetensors"
-BYTES_A_WORD = 32 * 1024 * 1024
-"""Written between two words of how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +33,7 @@ class Form:
 
     @property
     def rounding(self) -> Rounding:
-        return Rounding(DTYPES[self.dtype] if self.dtype else None)
+        return rounding_to(self.dtype)
 
 
 def convert(info: ModelInfo, form: Form, target: Path) -> Iterator[Worked]:

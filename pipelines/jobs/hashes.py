@@ -2,11 +2,32 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pipelines.core.event import Hashed
 from pipelines.core.model import ModelInfo
 from pipelines.models.scan import stamp_of
 from pipelines.storage.shelf import Hashes, Shelf
+
+
+class HashBook(Protocol):
+    """What is known of files' hashes from earlier readings."""
+
+    def known(self, info: ModelInfo) -> str | None:
+        """The sha256 of a model as it is now."""
+        ...
+
+    def keep(self, info: ModelInfo, found: Hashed) -> None: ...
+
+
+class NoBook:
+    """Knows nothing and keeps nothing."""
+
+    def known(self, info: ModelInfo) -> str | None:
+        return None
+
+    def keep(self, info: ModelInfo, found: Hashed) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True)

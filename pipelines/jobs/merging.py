@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO
 
 import torch
 
@@ -13,56 +13,22 @@ from pipelines.core.error import Conflict, InvalidRequest, StorageProblem
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import ModelInfo
 from pipelines.core.program import program
-from pipelines.core.recipe import Mix, Recipe
-from pipelines.jobs.converting import BYTES_A_WORD, DTYPES, SUFFIX
+from pipelines.core.recipe import Recipe
+from pipelines.jobs.hashes import HashBook
+from pipelines.jobs.orders import Order
 from pipelines.merging.merge import Merge
 from pipelines.merging.metadata import ingredient_of, metadata_of
 from pipelines.merging.plan import Plan, counts, plan
 from pipelines.merging.sources import Source, opened
-from pipelines.models.forms import Rounding
 from pipelines.models.hashing import Hashing, HashingBeside, read_through
-from pipelines.models.writing import Planned, size_of, write_tensors
+from pipelines.models.rounding import rounding_to
+from pipelines.models.writing import BYTES_A_WORD, SUFFIX, Planned, size_of, write_tensors
 from pipelines.storage.files import make_folder, storage_problem, whole_file
 
 SPARE_BYTES = 64 * 1024 * 1024
 """Left on the disk when all is written."""
 BYTES_A_SECOND = 400e6
 """Read and written together, by two cores of a few years ago: what the forecast of the time goes by."""
-
-
-class HashBook(Protocol):
-    """What is known of files' hashes from earlier readings."""
-
-    def known(self, info: ModelInfo) -> str | None:
-        """The sha256 of a model as it is now."""
-        ...
-
-    def keep(self, info: ModelInfo, found: Hashed) -> None: ...
-
-
-class NoBook:
-    """Knows nothing and keeps nothing."""
-
-    def known(self, info: ModelInfo) -> str | None:
-        return None
-
-    def keep(self, info: ModelInfo, found: Hashed) -> None:
-        pass
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to mix, of what, and where it shall lie."""
-
-    mix: Mix
-    models: tuple[ModelInfo, ...]
-    """As the method wants them; the base last."""
-    target: Path
-    vae_from: ModelInfo | None = None
-    overwrite: bool = False
-    """A file of that name is replaced; never one of the models."""
-    recipe: Recipe | None = None
-    """That is followed to the letter; else one is written."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +58,7 @@ def prepared(order: Order) -> Iterator[Kitchen]:
         sources = tuple(stack.enter_context(opened(info)) for info in order.models)
         vae = stack.enter_context(opened(order.vae_from)) if order.vae_from else None
         made = plan(order.mix, sources, vae)
-        rounding = Rounding(DTYPES[order.mix.dtype] if order.mix.dtype else None)
+        rounding = rounding_to(order.mix.dtype)
         yield Kitchen(order, sources, vae, made, Merge(order.mix, made, rounding))
 
 
@@ -109,9 +75,7 @@ def check_target(order: Order) -> None:
         raise Conflict(f"{target.name} is one of the models that are mixed", fix="choose another name", field="output")
     alike = [one for one in _names_in(target.parent) if one.casefold() == target.name.casefold()]
     if alike and not (order.overwrite and alike == [target.name]):
-        raise Conflict(
-            f"There is already a {alike[0]}", fix="choose another name, or replace it with --overwrite", field="output"
-        )
+        raise _taken(alike[0])
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -171,7 +135,7 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
         for read in kitchen.merge.look():
             looked += read
             yield Worked(done=looked, total=total)
-        with HashingBeside() as hashing, whole_file(order.target, replace=order.overwrite) as file:
+        with HashingBeside() as hashing, _in_place(order) as file:
             for done in write_tensors(file, kitchen.planned, metadata, hashing):
                 if done - told >= BYTES_A_WORD or done == size:
                     told = done
@@ -180,6 +144,22 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
                 source.check_unchanged()
             found = hashing.found
         yield found
+
+
+@contextmanager
+def _in_place(order: Order) -> Iterator[BinaryIO]:
+    """The file to be written; another that came to its name meanwhile stays."""
+    try:
+        with whole_file(order.target, replace=order.overwrite) as file:
+            yield file
+    except FileExistsError as error:
+        raise _taken(order.target.name) from error
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(
+        f"There is already a {name}", fix="choose another name, or replace it with --overwrite", field="output"
+    )
 
 
 def recipe_of(kitchen: Kitchen, book: HashBook) -> Generator[Worked, None, Recipe]:

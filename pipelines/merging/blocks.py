@@ -6,7 +6,7 @@ OUT: as bbc-mc's MBW, supermerger and sd-meh have it (sd-mecha puts the first tw
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -87,6 +87,15 @@ def blocks_of(family: Family | None) -> Blocks:
             return XL
         case _:
             raise InvalidRequest(f"{family} has no blocks that are known here", fix="mix SD 1.x, SD 2.x or SDXL")
+
+
+def family_by_names(names: Iterable[str]) -> Family | None:
+    """Of a model whose shapes are nobody's: enough to know its blocks. None: it has no UNet of these names."""
+    unet = [name for name in names if name.startswith((UNET, "conditioner."))]
+    if not any(name.startswith(UNET) for name in unet):
+        return None
+    xl = any(name.startswith((f"{UNET}label_emb.", "conditioner.")) for name in unet)
+    return Family.SDXL if xl else Family.SD1
 
 
 def read_numbers(text: str) -> tuple[float, ...]:

@@ -21,7 +21,7 @@ from pipelines.merging.methods.described import GENERATOR
 from pipelines.merging.methods.formulas import FORMULAS
 from pipelines.merging.plan import Plan, Step, fits
 from pipelines.merging.sources import Weight
-from pipelines.models.forms import Rounding
+from pipelines.models.rounding import Rounding
 from pipelines.models.writing import Planned
 
 SLICE = 1 << 18

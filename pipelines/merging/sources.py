@@ -14,15 +14,15 @@ from torch import Tensor
 
 from pipelines.core.error import Conflict, ModelUnusable
 from pipelines.core.model import Family, ModelInfo, Prediction
-from pipelines.merging.blocks import UNET, VAE
+from pipelines.merging.blocks import UNET, VAE, family_by_names
 from pipelines.models.architecture import architectures
 from pipelines.models.folder import FolderReader, states_of
-from pipelines.models.forms import Rounding, folder_as_file, unet_as_original, vae_as_original
-from pipelines.models.headers import Header, TensorEntry
+from pipelines.models.headers import TensorEntry
 from pipelines.models.layouts import OTHER_FIRST, OTHER_VAE
 from pipelines.models.peculiar import peculiar_of
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.recognise import MARKS, Found
+from pipelines.models.rounding import Rounding
 from pipelines.models.single import SingleFile, read_single
 from pipelines.models.writing import Planned, format_of
 
@@ -99,6 +99,8 @@ def opened(info: ModelInfo) -> Iterator[Source]:
 
 
 def _folder(path: Path, info: ModelInfo) -> Source:
+    from pipelines.models.forms import folder_as_file  # noqa: PLC0415, diffusers: seconds that most merges do not need
+
     blueprint = FolderReader(path, info.name).blueprint()
     weights = {one.name: _of_planned(one) for one in folder_as_file(blueprint, AS_IT_IS)}
     told = peculiar_of(blueprint).metadata
@@ -107,22 +109,32 @@ def _folder(path: Path, info: ModelInfo) -> Source:
 
 def _single(single: SingleFile, reader: "_Reader", info: ModelInfo) -> Source:
     header, found = single.header, single.found
-    respelled, roots = [], []
-    if found.denoiser and OTHER_FIRST in found.denoiser.layout.has:
-        single.check()
-        respelled += unet_as_original(single.unet(), AS_IT_IS)
-        roots.append(found.denoiser.root)
-    if found.vae and OTHER_VAE in found.vae.layout.has:
-        respelled += vae_as_original(single.vae_for(architectures()[found.family or Family.SD1]), AS_IT_IS)
-        roots.append(found.vae.root)
+    respelled, roots = _respelled(single)
     weights = {
         _name(name, single): reader.weight(entry)
         for name, entry in header.tensors.items()
-        if name in MARKS or not (roots and name.startswith(tuple(roots)))
+        if name in MARKS or not (roots and name.startswith(roots))
     }
     weights |= {one.name: _of_planned(one) for one in respelled}
-    family = found.family or _family_by_names(header)
+    family = found.family or family_by_names(header.tensors)
     return Source(info.name, single.path, family, found.prediction, weights, header.metadata, _states(single.path))
+
+
+def _respelled(single: SingleFile) -> tuple[list[Planned], tuple[str, ...]]:
+    """What the file has in diffusers' spelling, by original names, and the roots where it stands."""
+    found, roots, planned = single.found, [], []
+    is_unet = found.denoiser is not None and OTHER_FIRST in found.denoiser.layout.has
+    is_vae = found.vae is not None and OTHER_VAE in found.vae.layout.has
+    if is_unet or is_vae:
+        from pipelines.models.forms import unet_as_original, vae_as_original  # noqa: PLC0415, as above
+    if found.denoiser and is_unet:
+        single.check()
+        planned += unet_as_original(single.unet(), AS_IT_IS)
+        roots.append(found.denoiser.root)
+    if found.vae and is_vae:
+        planned += vae_as_original(single.vae_for(architectures()[found.family or Family.SD1]), AS_IT_IS)
+        roots.append(found.vae.root)
+    return planned, tuple(roots)
 
 
 TOPS = ("input_blocks.", "middle_block.", "output_blocks.", "out.", "time_embed.", "label_emb.")
@@ -150,14 +162,6 @@ def _towers(found: tuple[Found, ...], family: Family | None) -> list[tuple[Found
     if known is None or len(known.text_encoders) != len(found):
         return []
     return [(text, numbers.root) for text, numbers in zip(found, known.text_encoders, strict=True)]
-
-
-def _family_by_names(header: Header) -> Family | None:
-    """Of a file whose shapes are nobody's: enough to know its blocks."""
-    if not any(name.startswith(UNET) for name in header.tensors):
-        return None
-    xl = any(name.startswith((f"{UNET}label_emb.", "conditioner.")) for name in header.tensors)
-    return Family.SDXL if xl else Family.SD1
 
 
 def _of_planned(one: Planned) -> Weight:

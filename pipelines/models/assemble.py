@@ -1,21 +1,17 @@
 """Networks whose weights are views into files: built without memory, filled without a copy."""
 
-import mmap
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from pipelines.models.architecture import Part
-from pipelines.models.headers import Header, read_header
 from pipelines.models.names import View
 from pipelines.models.recognise import MARKS
-from pipelines.models.writing import format_of
+from pipelines.models.tensors import OpenTensors
 
 VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
     View.WHOLE: lambda tensor: tensor,
@@ -29,32 +25,6 @@ VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
 
 class Misfit(ValueError):
     """A file's tensors do not fill the network they are for; the text says how, after the part's name."""
-
-
-class OpenTensors:
-    """The tensors of one file as views into it: the system reads what is used, and takes the memory back at need."""
-
-    def __init__(self, file: Path, header: Header | None = None) -> None:
-        """`header`: of this file, if it has been read already. Raises DamagedFile, OSError."""
-        self._entries = (header or read_header(file)).tensors
-        with file.open("rb") as opened:
-            # A private mapping: torch wants memory it may write to, and nothing it wrote would reach the file.
-            self._mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
-
-    def below(self, root: str) -> Iterator[str]:
-        """The names that begin with `root`."""
-        return (name for name in self._entries if name.startswith(root))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._entries
-
-    def __getitem__(self, name: str) -> Tensor:
-        entry = self._entries[name]
-        dtype = format_of(entry)
-        if not entry.numel:
-            return torch.empty(entry.shape, dtype=dtype)
-        flat = torch.frombuffer(self._mapped, dtype=dtype, count=entry.numel, offset=entry.start)
-        return flat.reshape(entry.shape)
 
 
 def unet_of(part: Part, tensors: OpenTensors) -> UNet2DConditionModel:

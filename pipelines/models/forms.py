@@ -1,12 +1,10 @@
-"""A model in another form: number format, without what painting does not need, one file or a diffusers folder."""
+"""A model in another form: a diffusers folder as one file, and the other way."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import (
     EulerDiscreteScheduler,
     StableDiffusionInpaintPipeline,
@@ -19,51 +17,15 @@ from torch import Tensor, nn
 
 from pipelines.core.model import Family, Task
 from pipelines.models.architecture import Architecture, TextNumbers, architectures
-from pipelines.models.assemble import OpenTensors, text_encoder_of, unet_of, vae_of
+from pipelines.models.assemble import text_encoder_of, unet_of, vae_of
 from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
-from pipelines.models.recognise import MARKS
-from pipelines.models.single import SingleFile
+from pipelines.models.rounding import UNET_ROOT, VAE_ROOT, Rounding
+from pipelines.models.tensors import OpenTensors
 from pipelines.models.vocabulary import clip_tokenizer
-from pipelines.models.writing import Planned, format_of
+from pipelines.models.writing import Planned
 
-UNET_ROOT, VAE_ROOT = "model.diffusion_model.", "first_stage_model."
 THIRDS = (View.QUERY, View.KEY, View.VALUE)
-
-
-@dataclass(frozen=True, slots=True)
-class Rounding:
-    """What weights are rounded to; what is not a float stays as it is."""
-
-    dtype: torch.dtype | None
-    """None: as they are."""
-
-    def of(self, name: str, stored: torch.dtype, sides: int) -> torch.dtype:
-        """The format of a tensor. 8 bits are enough for the matrices of a denoiser, and for nothing else."""
-        if self.dtype is None or not stored.is_floating_point:
-            return stored
-        if self.dtype.itemsize == 1 and not (name.startswith(UNET_ROOT) and sides >= 2):
-            return torch.float16
-        return self.dtype
-
-
-def same_file(source: SingleFile, rounding: Rounding, *, pruned: bool) -> list[Planned]:
-    """The tensors of a single file; `pruned`: only those that painting needs."""
-    tensors, found = OpenTensors(source.path, source.header), source.found
-    roots = tuple(part.root for part in (found.denoiser, found.vae, *found.text_encoders) if part)
-    kept = {
-        name: entry
-        for name, entry in source.header.tensors.items()
-        if not (pruned and roots) or name in MARKS or (name.startswith(roots) and not name.startswith("model_ema."))
-    }
-    return [
-        Planned(name, rounding.of(name, format_of(e), len(e.shape)), e.shape, partial(_read, tensors, name))
-        for name, e in kept.items()
-    ]
-
-
-def _read(tensors: OpenTensors, name: str) -> tuple[Tensor]:
-    return (tensors[name],)
 
 
 def folder_as_file(blueprint: Blueprint, rounding: Rounding) -> list[Planned]:

@@ -87,9 +87,11 @@ def read_through(model: Path, hashing: Hashing) -> Iterator[int]:
             length = file.read(8)
             hashing.head(length)
             left = min(int.from_bytes(length, "little"), path.stat().st_size)
+            yield len(length)
             while left and (part := file.read(min(left, AT_ONCE))):
                 hashing.head(part)
                 left -= len(part)
+                yield len(part)
             while part := file.read(AT_ONCE):
                 hashing.weights(part)
                 yield len(part)

@@ -17,7 +17,7 @@ from pipelines.core.model import ModelInfo, Task
 from pipelines.core.placement import Placement
 from pipelines.core.request import Precision
 from pipelines.models.architecture import Part
-from pipelines.models.assemble import Misfit, OpenTensors, text_encoder_of, unet_of, vae_of
+from pipelines.models.assemble import Misfit, text_encoder_of, unet_of, vae_of
 from pipelines.models.attention import set_attention
 from pipelines.models.blueprint import Network, Tower
 from pipelines.models.folder import COPY_AGAIN
@@ -26,6 +26,7 @@ from pipelines.models.on_use import BroughtOnUse
 from pipelines.models.opening import blueprint_of
 from pipelines.models.recall import Recall
 from pipelines.models.single import DOWNLOAD_AGAIN
+from pipelines.models.tensors import OpenTensors
 from pipelines.models.vocabulary import clip_tokenizer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -8,7 +8,7 @@ import torch
 from pipelines.core.error import ModelUnusable
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import PAINTS, Kind, ModelInfo
-from pipelines.models.assemble import Misfit, OpenTensors, text_encoder_of, unet_of, vae_of
+from pipelines.models.assemble import Misfit, text_encoder_of, unet_of, vae_of
 from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.folder import files_of
 from pipelines.models.hashing import Hashing
@@ -18,6 +18,7 @@ from pipelines.models.lora_check import lora_faults
 from pipelines.models.opening import blueprint_of
 from pipelines.models.recognise import find
 from pipelines.models.single import SingleFile, read_single
+from pipelines.models.tensors import OpenTensors
 
 AGAIN = "download it again"
 TEXT_PLACES = ("cond_stage_model.", "conditioner.", "text_encoders.")

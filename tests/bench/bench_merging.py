@@ -32,7 +32,9 @@ import torch
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before = peak()
 from pipelines.core.recipe import Ingredient, Mix, Recipe
-from pipelines.jobs.merging import NoBook, Order, merge, one_thread
+from pipelines.jobs.hashes import NoBook
+from pipelines.jobs.merging import merge, one_thread
+from pipelines.jobs.orders import Order
 from pipelines.models.reading import read_model
 *files, target, mix = sys.argv[1:]
 infos = tuple(read_model(Path(file), Path(file).stem) for file in files)

@@ -17,7 +17,11 @@ def easel(tmp_path: Path) -> Easel:
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "app.py"), *words]
-        if words and words[0] in {"generate", "models", "serve"} and not {"--help", "--data"} & set(words):
+        if (
+            words
+            and words[0] in {"generate", "lora", "merge", "models", "serve"}
+            and not {"--help", "--data"} & set(words)
+        ):
             command += ["--data", str(tmp_path / "data")]
         done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=240, check=False)
         assert not list(elsewhere.glob("*.db")), "a command wrote into the current folder"

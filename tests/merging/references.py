@@ -106,7 +106,8 @@ def slerp(a: Array, b: Array, alpha: float) -> Array:
     if abs(cosine) > 0.9995:
         return (1 - alpha) * a + alpha * b
     w = math.acos(cosine)
-    return (math.sin((1 - alpha) * w) * a + math.sin(alpha * w) * b) / math.sin(w)
+    arc: Array = (math.sin((1 - alpha) * w) * a + math.sin(alpha * w) * b) / math.sin(w)
+    return arc
 
 
 def rotate(a: Array, b: Array, alpha: float, beta: float) -> Array:
@@ -122,7 +123,8 @@ def rotate(a: Array, b: Array, alpha: float, beta: float) -> Array:
     turn = u @ v
     mixed = (1 - alpha) * (x - mean_x) + alpha * (y - mean_y) @ turn.T
     turned = mixed @ turn if beta == 1 else mixed
-    return (turned + (1 - beta) * mean_x + beta * mean_y).reshape(a.shape)
+    whole: Array = turned + (1 - beta) * mean_x + beta * mean_y
+    return whole.reshape(a.shape)
 
 
 def smooth_add(a: Array, b: Array, c: Array, alpha: float) -> Array:
@@ -190,14 +192,16 @@ def breadcrumbs(*models: Array, alpha: float, weights: Sequence[float], density:
 def model_stock(*models: Array) -> Array:
     *tuned, base = models
     deltas = [(m - base).ravel() for m in tuned]
-    n, cosines = len(deltas), []
+    n = len(deltas)
+    cosines: list[float] = []
     for i in range(n):
         for j in range(i + 1, n):
             lengths = np.linalg.norm(deltas[i]) * np.linalg.norm(deltas[j])
-            cosines.append(deltas[i] @ deltas[j] / lengths if lengths else 0.0)
+            cosines.append(float(deltas[i] @ deltas[j] / lengths) if lengths else 0.0)
     cosine = min(max(float(np.mean(cosines)), 0), 1)
     t = n * cosine / (1 + (n - 1) * cosine)
-    return base + t * np.mean(deltas, axis=0).reshape(base.shape)
+    stock: Array = base + t * np.mean(deltas, axis=0).reshape(base.shape)
+    return stock
 
 
 def cosine_likeness(a: Array, b: Array, *, unit_columns: bool) -> Array:
@@ -207,11 +211,12 @@ def cosine_likeness(a: Array, b: Array, *, unit_columns: bool) -> Array:
     if unit_columns:
         a, b = a / np.maximum(columns_a, 1e-12), b / np.maximum(columns_b, 1e-12)
     whole = (a * b).sum() / max(math.sqrt((a**2).sum() * (b**2).sum()), 1e-300)
-    return (own + whole) / 2
+    likeness: Array = (own + whole) / 2
+    return likeness
 
 
 def cosine_scale(likenesses: Sequence[Array]) -> tuple[float, float]:
-    found = sorted(x for one in likenesses for x in np.ravel(one) if not math.isnan(x))
+    found = sorted(float(x) for one in likenesses for x in np.ravel(one) if not math.isnan(x))
 
     def percentile(values: list[float], q: float) -> float:  # numpy's "midpoint"
         at = (len(values) - 1) * q / 100

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def wave(u: float) -> float:
     return 1 - abs(1 - u % 2)
 
 
-CURVES = {
+CURVES: Mapping[str, Callable[[float], float]] = {
     "GRAD_V": lambda t: abs(1 - 2 * t),
     "GRAD_A": lambda t: 1 - abs(1 - 2 * t),
     "FLAT_25": lambda _: 0.25,

@@ -19,8 +19,8 @@ from pipelines.merging.blocks import VAE, blocks_of
 from pipelines.merging.merge import Merge
 from pipelines.merging.plan import Plan, plan
 from pipelines.merging.sources import opened
-from pipelines.models.forms import Rounding
 from pipelines.models.reading import read_model
+from pipelines.models.rounding import Rounding
 from tests.merging import references
 from tests.models.synthetic import networks, write_folder, write_single
 
@@ -120,7 +120,7 @@ def test_cosine_merges_look_at_all_of_both_first(folder: Path, stack: ExitStack)
     found, made = mixed(Mix(method="cosine_a", parameters={"alpha": 0.2}), files, stack, dtype=torch.float32)
     models = [load_file(file) for file in files]
     names = [step.name for step in made.steps if step.is_mixed]
-    pairs = {name: tuple(one[name].double().numpy() for one in models) for name in names}
+    pairs = {name: (models[0][name].double().numpy(), models[1][name].double().numpy()) for name in names}
     likeness = {name: references.cosine_likeness(*pair, unit_columns=True) for name, pair in pairs.items()}
     scale = references.cosine_scale(list(likeness.values()))
     for name in names[::9]:

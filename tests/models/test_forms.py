@@ -8,9 +8,10 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.core.model import Family
 from pipelines.models.folder import FolderReader
-from pipelines.models.forms import Rounding, folder_as_file, same_file, write_as_folder
+from pipelines.models.forms import folder_as_file, write_as_folder
 from pipelines.models.headers import read_header
 from pipelines.models.recognise import recognise
+from pipelines.models.rounding import Rounding, same_file
 from pipelines.models.single import read_single
 from pipelines.models.writing import Planned, write_tensors
 from tests.models.synthetic import MAKES, networks, write_single

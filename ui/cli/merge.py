@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,14 +14,17 @@ from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.methods import METHODS, Method
 from pipelines.core.model import ModelInfo
 from pipelines.core.recipe import BASE_WEIGHT, FROM_FILE, Ingredient, Mix, Recipe
+from pipelines.jobs.hashes import HashBook, NoBook, ShelfBook
+from pipelines.jobs.orders import Order, blocks_in
 from pipelines.merging.presets import block_weights
+from pipelines.merging.recipes import recipe_at
+from pipelines.models.hashing import Hashing, read_through
 from pipelines.models.scan import SUFFIXES, ModelLibrary
+from pipelines.storage.database import Database
+from pipelines.storage.shelf import Shelf
 from ui.cli.models import pick
 from ui.cli.options import Folders
 from ui.cli.progress import byte_bar
-
-if TYPE_CHECKING:
-    from pipelines.jobs.merging import HashBook, Order
 
 NO_FILE = Path("merged.safetensors")
 """Where a dry run looks, when nobody says where the result shall lie."""
@@ -59,13 +61,13 @@ class Ways:
 
 def run(asked: Asked, ways: Ways, folders: Folders) -> None:
     """Merge, or say what a merge would do. Raises EaselError."""
-    # Imported here: torch is needed for this, and not for --help.
-    from pipelines.jobs.merging import one_thread, preflight, prepared  # noqa: PLC0415
-
     if ways.output is None and not ways.dry_run:
         raise InvalidRequest("Nothing says where the result shall lie", fix="give a file with -o", field="output")
-    with hash_book(folders) as book, one_thread():
+    with hash_book(folders) as book:
         order = repeated(asked, ways, folders, book) if ways.recipe else ordered(asked, ways, folders)
+        # Imported here: torch takes its time, and much is refused without it.
+        from pipelines.jobs.merging import preflight, prepared  # noqa: PLC0415
+
         if ways.dry_run:
             with prepared(order) as kitchen:
                 print_json(preflight(kitchen))
@@ -73,12 +75,12 @@ def run(asked: Asked, ways: Ways, folders: Folders) -> None:
         carry_out(order, book, as_json=ways.as_json)
 
 
-def carry_out(order: "Order", book: "HashBook", *, as_json: bool) -> None:
+def carry_out(order: Order, book: HashBook, *, as_json: bool) -> None:
     """Do it, and say where the result lies."""
-    from pipelines.jobs.merging import merge  # noqa: PLC0415
+    from pipelines.jobs.merging import merge, one_thread  # noqa: PLC0415
 
     notes, hashes = [], None
-    with byte_bar(order.target.name, quiet=as_json) as tell:
+    with byte_bar(order.target.name, quiet=as_json) as tell, one_thread():
         for event in merge(order, book):
             match event:
                 case Worked():
@@ -97,12 +99,8 @@ def carry_out(order: "Order", book: "HashBook", *, as_json: bool) -> None:
     sys.stdout.write(f"{order.target}\n")
 
 
-def ordered(asked: Asked, ways: Ways, folders: Folders) -> "Order":
+def ordered(asked: Asked, ways: Ways, folders: Folders) -> Order:
     """The order that was typed. Raises InvalidRequest, UnknownName, ModelUnusable."""
-    from pipelines.jobs.merging import Order  # noqa: PLC0415
-    from pipelines.merging.blocks import blocks_of  # noqa: PLC0415
-    from pipelines.merging.sources import opened  # noqa: PLC0415
-
     method = METHODS.find(asked.method or "weighted_sum", field="method")
     if asked.base is not None and not method.needs_base:
         raise InvalidRequest(f"{method.label} has no base", fix="leave out --base", field="base")
@@ -113,8 +111,7 @@ def ordered(asked: Asked, ways: Ways, folders: Folders) -> "Order":
     vae, vae_from = _vae(asked.vae, folders)
     weights = {}
     if asked.blocks or asked.blocks_beta:
-        with opened(models[0]) as first:
-            blocks = blocks_of(first.family)
+        blocks = blocks_in(models[0])
         given = {"alpha": asked.blocks, "beta": asked.blocks_beta}
         weights = {name: block_weights(text, blocks) for name, text in given.items() if text}
     mix = Mix(
@@ -156,10 +153,8 @@ def _vae(said: str | None, folders: Folders) -> tuple[str, ModelInfo | None]:
     return said, None
 
 
-def repeated(asked: Asked, ways: Ways, folders: Folders, book: "HashBook") -> "Order":
+def repeated(asked: Asked, ways: Ways, folders: Folders, book: HashBook) -> Order:
     """The order of a recipe, its files found by their hashes. Raises InvalidRequest, UnknownName, Conflict."""
-    from pipelines.jobs.merging import Order  # noqa: PLC0415
-
     told = [f"--{one.name.replace('_', '-')}" for one in fields(asked) if one.name != "models"
             and getattr(asked, one.name) not in (None, (), False)]  # fmt: skip
     if told:
@@ -173,8 +168,6 @@ def repeated(asked: Asked, ways: Ways, folders: Folders, book: "HashBook") -> "O
 
 def find_recipe(said: str, folders: Folders) -> tuple[Recipe, Path]:
     """The recipe that a document is, or that a model carries, and the folder it was found in."""
-    from pipelines.merging.recipes import recipe_at  # noqa: PLC0415
-
     path = Path(said)
     if not (path.is_file() and path.suffix.casefold() not in SUFFIXES):
         path = Path(pick(said, folders).info.path)
@@ -186,7 +179,7 @@ class Pantry:
     """Where the files of a recipe are looked for: those named, those of the library, those beside it."""
 
     recipe: Recipe
-    book: "HashBook"
+    book: HashBook
     named: list[ModelInfo]
     folders: Folders
     beside: Path
@@ -209,8 +202,6 @@ class Pantry:
         return sorted(fitting, key=lambda info: info.name != wanted.name)
 
     def _hash(self, info: ModelInfo) -> str:
-        from pipelines.models.hashing import Hashing, read_through  # noqa: PLC0415
-
         if (known := self.book.known(info)) is not None:
             return known
         hashing = Hashing()
@@ -221,13 +212,8 @@ class Pantry:
 
 
 @contextmanager
-def hash_book(folders: Folders) -> Iterator["HashBook"]:
+def hash_book(folders: Folders) -> Iterator[HashBook]:
     """What the data folder knows of hashes; nothing while a studio has it."""
-    from pipelines.jobs.hashes import ShelfBook  # noqa: PLC0415
-    from pipelines.jobs.merging import NoBook  # noqa: PLC0415
-    from pipelines.storage.database import Database  # noqa: PLC0415
-    from pipelines.storage.shelf import Shelf  # noqa: PLC0415
-
     try:
         opened = folders.data.open(worker_seconds=0)
     except StorageProblem:

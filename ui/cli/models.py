@@ -79,7 +79,8 @@ class Wanted:
 
 def convert_one(name_or_path: str, folders: Folders, wanted: Wanted, *, as_json: bool) -> None:
     """Write a model in another form. Raises Conflict, InvalidRequest, ModelUnusable, StorageProblem."""
-    from pipelines.jobs.converting import SUFFIX, Form, convert  # noqa: PLC0415, see above
+    from pipelines.jobs.converting import Form, convert  # noqa: PLC0415, see above
+    from pipelines.models.writing import SUFFIX  # noqa: PLC0415, see above
 
     ending = wanted.output.suffix
     if ending.lower() in SUFFIXES and ending != SUFFIX:  # else it would become a folder of that name

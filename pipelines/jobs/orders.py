@@ -1,0 +1,40 @@
+"""What is asked of the merging engine. No torch here: much can be refused before it is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.core.model import ModelInfo
+from pipelines.core.recipe import Mix, Recipe
+from pipelines.merging.blocks import Blocks, blocks_of, family_by_names
+from pipelines.merging.weighting import Weighting
+from pipelines.models.folder import FolderReader
+from pipelines.models.single import read_single
+
+
+def blocks_in(info: ModelInfo) -> Blocks:
+    """The blocks of a model. Raises InvalidRequest for one that has none, ModelUnusable."""
+    path = Path(info.path)
+    if path.is_dir():
+        return blocks_of(FolderReader(path, info.name).blueprint().family)
+    single = read_single(path, info.name)
+    return blocks_of(single.found.family or family_by_names(single.header.tensors))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to mix, of what, and where it shall lie."""
+
+    mix: Mix
+    models: tuple[ModelInfo, ...]
+    """As the method wants them; the base last."""
+    target: Path
+    vae_from: ModelInfo | None = None
+    overwrite: bool = False
+    """A file of that name is replaced; never one of the models."""
+    recipe: Recipe | None = None
+    """That is followed to the letter; else one is written."""
+
+    def __post_init__(self) -> None:
+        """Raises InvalidRequest for weights that do not fit the models, ModelUnusable."""
+        self.mix.for_models(len(self.models))
+        Weighting(self.mix, blocks_in(self.models[0]))
