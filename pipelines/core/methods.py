@@ -85,6 +85,10 @@ METHODS: Catalogue[Method] = Catalogue(
     "merge method",
     (
         Method(
+            key="keep", label="As it is", models=(1, 1), pointwise=True, parameters=(),
+            meaning="One model, to add LoRAs to or to write in another form.", formula="A",
+        ),
+        Method(
             key="weighted_sum", label="Weighted sum", aliases=("weighted", "lerp", "linear"), pointwise=True,
             meaning="Between two models.", formula="(1 - alpha) A + alpha B", parameters=(B_SHARE,),
         ),

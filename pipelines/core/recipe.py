@@ -36,6 +36,18 @@ class Ingredient(BaseModel):
     """Bytes."""
 
 
+class LoraUse(BaseModel):
+    """A LoRA that went in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    lora: Ingredient
+    unet: float = Field(1.0, ge=-10, le=10)
+    text: float = Field(1.0, ge=-10, le=10)
+    blocks: tuple[float, ...] = ()
+    """12, 17, 20 or 26 numbers that both are multiplied by; empty: none."""
+
+
 class Mix(BaseModel):
     """What to do with the models, whichever they are. Raises InvalidRequest or UnknownName when it cannot be done."""
 
@@ -157,6 +169,8 @@ class Recipe(BaseModel):
     models: tuple[Ingredient, ...] = Field(min_length=1)
     """In the order of the method; the base last."""
     vae_from: Ingredient | None = None
+    loras: tuple[LoraUse, ...] = ()
+    """Added when all is mixed, in this order."""
 
 
 def read_recipe(text: str | bytes, name: str) -> Recipe:

@@ -1,5 +1,6 @@
 """A merge from its models to its file: looked through first, mixed slice by slice, in its place whole or not at all."""
 
+import math
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,11 +10,12 @@ from typing import Any, BinaryIO
 
 import torch
 
+from pipelines.core.blocks import blocks_of
 from pipelines.core.error import Conflict, InvalidRequest, StorageProblem
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import ModelInfo
 from pipelines.core.program import program
-from pipelines.core.recipe import Recipe
+from pipelines.core.recipe import Ingredient, LoraUse, Recipe
 from pipelines.jobs.hashes import HashBook
 from pipelines.jobs.orders import Order
 from pipelines.merging.merge import Merge
@@ -21,6 +23,10 @@ from pipelines.merging.metadata import ingredient_of, metadata_of
 from pipelines.merging.plan import Plan, counts, plan
 from pipelines.merging.sources import Source, opened
 from pipelines.models.hashing import Hashing, HashingBeside, read_through
+from pipelines.models.lora.changes import Changes, changes_of
+from pipelines.models.lora.file import read_lora
+from pipelines.models.lora.fit import Fit, fit, model_of, warnings
+from pipelines.models.lora.strength import Strength
 from pipelines.models.rounding import rounding_to
 from pipelines.models.writing import BYTES_A_WORD, SUFFIX, Planned, size_of, write_tensors
 from pipelines.storage.files import make_folder, storage_problem, whole_file
@@ -40,6 +46,9 @@ class Kitchen:
     vae: Source | None
     plan: Plan
     merge: Merge
+    fits: tuple[Fit, ...] = ()
+    """Of the LoRAs."""
+    notes: tuple[str, ...] = ()
 
     @property
     def planned(self) -> list[Planned]:
@@ -58,8 +67,16 @@ def prepared(order: Order) -> Iterator[Kitchen]:
         sources = tuple(stack.enter_context(opened(info)) for info in order.models)
         vae = stack.enter_context(opened(order.vae_from)) if order.vae_from else None
         made = plan(order.mix, sources, vae)
-        rounding = rounding_to(order.mix.dtype)
-        yield Kitchen(order, sources, vae, made, Merge(order.mix, made, rounding))
+        fits = [(_fitted(info, sources[0], made), strength) for info, strength in order.loras]
+        changes = changes_of(fits, made.blocks) if fits else None
+        merge_ = Merge(order.mix, made, rounding_to(order.mix.dtype), changes)
+        notes = (*made.notes, *(note for fitted, _ in fits for note in warnings(fitted)))
+        yield Kitchen(order, sources, vae, made, merge_, tuple(fitted for fitted, _ in fits), notes)
+
+
+def _fitted(info: ModelInfo, source: Source, made: Plan) -> Fit:
+    model = model_of(source.name, source.family, {step.name: step.shape for step in made.steps})
+    return fit(read_lora(Path(info.path), info.name), model)
 
 
 def check_target(order: Order) -> None:
@@ -70,7 +87,7 @@ def check_target(order: Order) -> None:
             f"Models are written as {SUFFIX}, not {target.suffix or 'a folder'}",
             fix=f"use -o {target.with_suffix(SUFFIX).name}", field="output",
         )  # fmt: skip
-    inputs = [Path(info.path) for info in (*order.models, *([order.vae_from] if order.vae_from else []))]
+    inputs = [Path(info.path) for info in order.files]
     if target.exists() and any(path.exists() and path.samefile(target) for path in inputs):
         raise Conflict(f"{target.name} is one of the models that are mixed", fix="choose another name", field="output")
     alike = [one for one in _names_in(target.parent) if one.casefold() == target.name.casefold()]
@@ -102,7 +119,8 @@ def preflight(kitchen: Kitchen) -> dict[str, Any]:
         ],
         "blocks": list(kitchen.plan.blocks.names),
         "tensors": counts(kitchen.plan),
-        "notes": list(kitchen.plan.notes),
+        "loras": [fitted.report for fitted in kitchen.fits],
+        "notes": list(kitchen.notes),
         "output": {"file": str(order.target), "size": size, "dtype": order.mix.dtype or order.models[0].dtype},
         "space": {"needed": size, "free": _free(order.target)},
         "memory": min(largest, 64 * 1024 * 1024) if order.mix.described.pointwise else largest,
@@ -122,7 +140,7 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
     meanwhile, ModelUnusable for numbers that the result cannot hold, StorageProblem. Nothing is written then.
     """
     with prepared(order) as kitchen:
-        for note in kitchen.plan.notes:
+        for note in kitchen.notes:
             yield Noted(text=note)
         recipe = order.recipe or (yield from recipe_of(kitchen, book))
         metadata = metadata_of(recipe, kitchen.sources)
@@ -165,10 +183,9 @@ def _taken(name: str) -> Conflict:
 def recipe_of(kitchen: Kitchen, book: HashBook) -> Generator[Worked, None, Recipe]:
     """The recipe of an order, every file named by its hash; those not known yet are read, telling how far that is."""
     order = kitchen.order
-    infos = (*order.models, *([order.vae_from] if order.vae_from else []))
-    hashes = {info.path: book.known(info) for info in infos}
-    total, done = sum(info.size for info in infos if hashes[info.path] is None), 0
-    for info in infos:
+    hashes = {info.path: book.known(info) for info in order.files}
+    total, done = sum(info.size for info in order.files if hashes[info.path] is None), 0
+    for info in order.files:
         if hashes[info.path] is None:
             hashing = Hashing()
             for read in read_through(Path(info.path), hashing):
@@ -181,7 +198,14 @@ def recipe_of(kitchen: Kitchen, book: HashBook) -> Generator[Worked, None, Recip
         for source, info in zip(kitchen.sources, order.models, strict=True)
     )
     vae = ingredient_of(kitchen.vae, hashes[order.vae_from.path] or "") if kitchen.vae and order.vae_from else None
-    return Recipe(easel=program(), mix=order.mix, models=models, vae_from=vae)
+    uses = tuple(
+        LoraUse(
+            lora=Ingredient(name=info.name, sha256=hashes[info.path] or "", size=info.size),
+            unet=strength.unet, text=strength.text, blocks=strength.blocks,
+        )
+        for info, strength in order.loras
+    )  # fmt: skip
+    return Recipe(easel=program(), mix=order.mix, models=models, vae_from=vae, loras=uses)
 
 
 def followed(recipe: Recipe, models: tuple[ModelInfo, ...], vae_from: ModelInfo | None, target: Path) -> Order:
@@ -198,3 +222,32 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def fit_report(lora: ModelInfo, model: ModelInfo | None) -> dict[str, object]:
+    """What a LoRA is, and how it fits `model`: what is matched, what is not, and how large its effect is.
+
+    Raises ModelUnusable when nothing fits, or it is for another family.
+    """
+    read = read_lora(Path(lora.path), lora.name)
+    if model is None:
+        return {
+            "lora": read.name, "family": lora.family, "kinds": list(read.kinds), "ranks": list(read.ranks),
+            "modules": len(read.modules), "unread": list(read.unread),
+        }  # fmt: skip
+    with opened(model) as source:
+        shapes = {name: weight.shape for name, weight in source.weights.items()}
+        fitted = fit(read, model_of(source.name, source.family, shapes))
+        blocks = blocks_of(source.family)
+        changes = changes_of([(fitted, Strength())], blocks)
+        return {**fitted.report, "effect": effect_of(changes, source), "notes": list(warnings(fitted))}
+
+
+def effect_of(changes: Changes, source: Source) -> float:
+    """|W' - W| / |W| over all weights that are changed."""
+    moved = size = 0.0
+    for name in changes.by_weight:
+        whole = source.weights[name].whole().float()
+        moved += float((changes.on_original(name, whole) - whole).square().sum())
+        size += float(whole.square().sum())
+    return round(math.sqrt(moved / size), 6) if size else 0.0

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.core.blocks import Blocks, blocks_of, family_by_names
 from pipelines.core.model import ModelInfo
 from pipelines.core.recipe import Mix, Recipe
-from pipelines.merging.blocks import Blocks, blocks_of, family_by_names
 from pipelines.merging.weighting import Weighting
 from pipelines.models.folder import FolderReader
+from pipelines.models.lora.strength import Strength, check_strength
 from pipelines.models.single import read_single
 
 
@@ -31,10 +32,20 @@ class Order:
     vae_from: ModelInfo | None = None
     overwrite: bool = False
     """A file of that name is replaced; never one of the models."""
+    loras: tuple[tuple[ModelInfo, Strength], ...] = ()
+    """Added to the mix, in this order."""
     recipe: Recipe | None = None
     """That is followed to the letter; else one is written."""
 
+    @property
+    def files(self) -> tuple[ModelInfo, ...]:
+        """Everything that goes in."""
+        vae = (self.vae_from,) if self.vae_from else ()
+        return (*self.models, *vae, *(info for info, _ in self.loras))
+
     def __post_init__(self) -> None:
         """Raises InvalidRequest for weights that do not fit the models, ModelUnusable."""
+        for info, strength in self.loras:
+            check_strength(strength, info.name)
         self.mix.for_models(len(self.models))
         Weighting(self.mix, blocks_in(self.models[0]))

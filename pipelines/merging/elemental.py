@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipelines.core.blocks import Blocks
 from pipelines.core.error import InvalidRequest
 from pipelines.core.methods import LIMIT
-from pipelines.merging.blocks import Blocks
 
 NOT = "NOT"
 

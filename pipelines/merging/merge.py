@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.core.blocks import VAE
 from pipelines.core.error import ModelUnusable
 from pipelines.core.recipe import Mix
-from pipelines.merging.blocks import VAE
 from pipelines.merging.methods.cosines import LIKENESS, Scale, mixed_by, scale_of
 from pipelines.merging.methods.described import GENERATOR
 from pipelines.merging.methods.formulas import FORMULAS
 from pipelines.merging.plan import Plan, Step, fits
 from pipelines.merging.sources import Weight
+from pipelines.models.lora.changes import Changes
 from pipelines.models.rounding import Rounding
 from pipelines.models.writing import Planned
 
@@ -35,6 +36,8 @@ class Merge:
     mix: Mix
     plan: Plan
     rounding: Rounding
+    changes: Changes | None = None
+    """LoRAs, added to what was mixed."""
     _scale: Scale | None = field(default=None, repr=False)
     """Of the cosine merges, once the models were looked at."""
 
@@ -78,7 +81,10 @@ class Merge:
     def _parts(self, step: Step) -> Iterator[Tensor]:
         """The numbers of the result in their order. Raises ModelUnusable for one that its format cannot hold."""
         dtype = self._format(step)
-        if not step.is_mixed:
+        if self.changes and step.name in self.changes.by_weight:
+            whole = self._mixed_whole(step) if step.is_mixed else step.weights[0].whole().float()
+            yield _rounded(self.changes.on_original(step.name, whole), dtype, step.name)
+        elif not step.is_mixed:
             for part in _slices(step.weights[0]):
                 yield part if part.dtype == dtype else _rounded(part, dtype, step.name)
         elif self.mix.described.pointwise and len({weight.numel for weight in step.weights}) == 1:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipelines.core.blocks import TEXTS, UNET, VAE, Blocks, blocks_of
 from pipelines.core.error import InvalidRequest
 from pipelines.core.model import Kind
 from pipelines.core.recipe import FROM_FILE, Mix, letters
-from pipelines.merging.blocks import TEXTS, UNET, VAE, Blocks, blocks_of
 from pipelines.merging.sources import Source, Weight
 from pipelines.merging.weighting import Values, Weighting
 from pipelines.models.layouts import FIRST

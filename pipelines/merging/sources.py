@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pipelines.core.blocks import UNET, VAE, family_by_names
 from pipelines.core.error import Conflict, ModelUnusable
 from pipelines.core.model import Family, ModelInfo, Prediction
-from pipelines.merging.blocks import UNET, VAE, family_by_names
 from pipelines.models.architecture import architectures
 from pipelines.models.folder import FolderReader, states_of
 from pipelines.models.headers import TensorEntry

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from pipelines.core.blocks import BASE, VAE, Blocks
 from pipelines.core.recipe import BASE_WEIGHT, Mix
-from pipelines.merging.blocks import BASE, VAE, Blocks
 from pipelines.merging.elemental import Rule, ratio_of, read_rules
 
 Values = Mapping[str, float | tuple[float, ...]]

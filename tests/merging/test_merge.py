@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pipelines.core.blocks import VAE, blocks_of
 from pipelines.core.error import EaselError, InvalidRequest, ModelUnusable
 from pipelines.core.model import Family
 from pipelines.core.recipe import Mix
 from pipelines.merging import merge as module
-from pipelines.merging.blocks import VAE, blocks_of
 from pipelines.merging.merge import Merge
 from pipelines.merging.plan import Plan, plan
 from pipelines.merging.sources import opened

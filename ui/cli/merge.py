@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipelines.core.block_presets import block_weights
 from pipelines.core.error import InvalidRequest, StorageProblem, UnknownName
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.methods import METHODS, Method
@@ -16,9 +17,9 @@ from pipelines.core.model import ModelInfo
 from pipelines.core.recipe import BASE_WEIGHT, FROM_FILE, Ingredient, Mix, Recipe
 from pipelines.jobs.hashes import HashBook, NoBook, ShelfBook
 from pipelines.jobs.orders import Order, blocks_in
-from pipelines.merging.presets import block_weights
 from pipelines.merging.recipes import recipe_at
 from pipelines.models.hashing import Hashing, read_through
+from pipelines.models.lora.strength import Strength
 from pipelines.models.scan import SUFFIXES, ModelLibrary
 from pipelines.storage.database import Database
 from pipelines.storage.shelf import Shelf
@@ -163,7 +164,9 @@ def repeated(asked: Asked, ways: Ways, folders: Folders, book: HashBook) -> Orde
     pantry = Pantry(recipe, book, [pick(name, folders).info for name in asked.models], folders, beside)
     models = tuple(pantry.find(one) for one in recipe.models)
     vae_from = pantry.find(recipe.vae_from) if recipe.vae_from else None
-    return Order(recipe.mix, models, (ways.output or NO_FILE).absolute(), vae_from, ways.overwrite, recipe)
+    loras = tuple((pantry.find(use.lora), Strength(use.unet, use.text, use.blocks)) for use in recipe.loras)
+    target = (ways.output or NO_FILE).absolute()
+    return Order(recipe.mix, models, target, vae_from, ways.overwrite, loras, recipe)
 
 
 def find_recipe(said: str, folders: Folders) -> tuple[Recipe, Path]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.core.blocks import SD, XL, Blocks, read_numbers
 from pipelines.core.presets import PRESETS
 from pipelines.core.registry import unknown
-from pipelines.merging.blocks import SD, XL, Blocks, read_numbers
 
 FILE = PRESETS / "merges" / "blocks.json"
 """The values of bbc-mc's MBW; for SDXL those of model-mixer, which follow the same curves over fewer blocks."""

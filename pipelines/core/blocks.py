@@ -6,7 +6,7 @@ OUT: as bbc-mc's MBW, supermerger and sd-meh have it (sd-mecha puts the first tw
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,6 +76,29 @@ SD = Blocks(down=12, up=12)
 """SD 1.x, SD 2.x and SDXL's refiner, which has four levels too: 26 weights."""
 XL = Blocks(down=9, up=9)
 """SDXL: 20 weights."""
+
+
+LORA_XL = ("BASE", "IN04", "IN05", "IN07", "IN08", "M00", *(f"OUT{n:02}" for n in range(6)))
+LORA_SD = (
+    "BASE", "IN01", "IN02", "IN04", "IN05", "IN07", "IN08", "M00", *(f"OUT{n:02}" for n in range(3, 12)),
+)  # fmt: skip
+"""The blocks that have attention, which is what most LoRAs change: 12 of SDXL, 17 of SD 1.x."""
+
+
+def lora_weights(given: Sequence[float], blocks: Blocks) -> Mapping[str, float]:
+    """A number for each block: 12 or 17 of those with attention, or all. Raises InvalidRequest for another count.
+
+    Blocks that a short list leaves out get 0, as hako-mikan's LoRA block weight extension has it (kohya's keep 1).
+    """
+    short = LORA_XL if blocks == XL else LORA_SD
+    if len(given) == len(short):
+        return dict.fromkeys(blocks.names, 0.0) | dict(zip(short, given, strict=True))
+    if len(given) not in {len(blocks), len(SD)}:
+        raise InvalidRequest(
+            f"There are {len(given)} block weights for a LoRA",
+            fix=f"give {len(short)} numbers ({', '.join(short[:3])}, ...) or {len(blocks)}", field="lora",
+        )  # fmt: skip
+    return dict(zip(blocks.names, blocks.weights(given, 0.0), strict=True))
 
 
 def blocks_of(family: Family | None) -> Blocks:
