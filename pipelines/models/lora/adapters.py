@@ -124,7 +124,7 @@ def _decomposed(turned: Tensor, magnitude: Tensor) -> Tensor:
     by_column = magnitude.ndim > 1 and magnitude.shape[0] == 1 and magnitude.shape[1] == turned.shape[1] > 1
     kept = 1 if by_column else 0
     others = [axis for axis in range(turned.ndim) if axis != kept]
-    norms = turned.norm(dim=others, keepdim=True)
+    norms = torch.linalg.vector_norm(turned, dim=others, keepdim=True)
     if magnitude.numel() != norms.numel():
         raise Misfit(f"has {magnitude.numel()} magnitudes where the model has {norms.numel()}")
     rescaled: Tensor = turned * (magnitude.reshape(norms.shape) / norms.clamp_min(torch.finfo(torch.float32).tiny))
