@@ -98,7 +98,7 @@ def _lokr(parts: Parts) -> Tensor:
         if factor in parts:
             scale = scale_of(parts, parts[factor].shape[0])
             break
-    return scale * torch.kron(one.reshape(*one.shape, *[1] * (two.ndim - 2)), two)
+    return scale * torch.kron(one.reshape(*one.shape, *[1] * (two.ndim - 2)).contiguous(), two.contiguous())
 
 
 def _lokr_second(parts: Parts) -> Tensor:
