@@ -23,6 +23,7 @@ from typer.exceptions import TyperException
 from pipelines.core.attention import AUTO
 from pipelines.core.error import EaselError
 from pipelines.core.presets import STARTER_MODELS
+from ui.cli.lora_commands import lora_app
 from ui.cli.options import AttentionOption, DataOption, DeviceOption, Folders, Hardware, ModelsOption, folders
 
 if TYPE_CHECKING:
@@ -61,7 +62,6 @@ FAVOURITE = "flat"
 app = typer.Typer(no_args_is_help=False, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 models_app = typer.Typer(help="The models that can be used.", no_args_is_help=False)
 app.add_typer(models_app, name="models")
-lora_app = typer.Typer(help="LoRAs: into checkpoints, with each other, out of checkpoints.", no_args_is_help=True)
 app.add_typer(lora_app, name="lora")
 
 
@@ -219,41 +219,6 @@ def merge(  # noqa: PLR0913, PLR0917, a command is its options
     )  # fmt: skip
     ways = Ways(output=output, recipe=recipe, overwrite=overwrite, dry_run=dry_run, as_json=as_json)
     run(asked, ways, folders(data, models_folders))
-
-
-@lora_app.command("bake")
-def lora_bake(  # noqa: PLR0913, PLR0917, a command is its options
-    checkpoint: Annotated[str, typer.Argument(help="Name or path of a model.")],
-    specs: Annotated[list[str], typer.Argument(metavar="FILE[:unet[:text]][@BLOCKS]", help="LoRAs, in their order.")],
-    dtype: Annotated[str | None, typer.Option(help="fp16, bf16, fp32, fp8 or source.")] = None,
-    pruned: Annotated[bool, typer.Option("--pruned", help="Leave out copies that were kept for training.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how they fit, as JSON.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of that name.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    data: DataOption = None,
-    models: ModelsOption = None,
-) -> None:
-    """Add LoRAs to a checkpoint for good."""
-    from ui.cli.lora import Baking, bake
-    from ui.cli.merge import Ways
-
-    ways = Ways(output=output, overwrite=overwrite, dry_run=dry_run, as_json=as_json)
-    bake(Baking(checkpoint=checkpoint, specs=tuple(specs), dtype=dtype, pruned=pruned), ways, folders(data, models))
-
-
-@lora_app.command("show")
-def lora_show(
-    lora: Annotated[str, typer.Argument(help="Name or path.")],
-    model: Annotated[str | None, typer.Option(help="A model to see how it fits.")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    data: DataOption = None,
-    models: ModelsOption = None,
-) -> None:
-    """What a LoRA is, and how it fits a model."""
-    from ui.cli.lora import show
-
-    show(lora, model, folders(data, models), as_json=as_json)
 
 
 def run_studio(address: "Address", places: Folders, hardware: Hardware) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,17 +81,21 @@ def _fitted(info: ModelInfo, source: Source, made: Plan) -> Fit:
 
 def check_target(order: Order) -> None:
     """Raises Conflict for a name that is taken, InvalidRequest for a file of another kind."""
-    target = order.target
+    check_name(order.target, order.files, overwrite=order.overwrite)
+
+
+def check_name(target: Path, inputs: Iterable[ModelInfo], *, overwrite: bool) -> None:
+    """Whether a file may be written to `target`. Raises Conflict, InvalidRequest."""
     if target.suffix != SUFFIX:
         raise InvalidRequest(
             f"Models are written as {SUFFIX}, not {target.suffix or 'a folder'}",
             fix=f"use -o {target.with_suffix(SUFFIX).name}", field="output",
         )  # fmt: skip
-    inputs = [Path(info.path) for info in order.files]
-    if target.exists() and any(path.exists() and path.samefile(target) for path in inputs):
+    paths = [Path(info.path) for info in inputs]
+    if target.exists() and any(path.exists() and path.samefile(target) for path in paths):
         raise Conflict(f"{target.name} is one of the models that are mixed", fix="choose another name", field="output")
     alike = [one for one in _names_in(target.parent) if one.casefold() == target.name.casefold()]
-    if alike and not (order.overwrite and alike == [target.name]):
+    if alike and not (overwrite and alike == [target.name]):
         raise _taken(alike[0])
 
 
@@ -153,7 +157,7 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
         for read in kitchen.merge.look():
             looked += read
             yield Worked(done=looked, total=total)
-        with HashingBeside() as hashing, _in_place(order) as file:
+        with HashingBeside() as hashing, in_place(order.target, overwrite=order.overwrite) as file:
             for done in write_tensors(file, kitchen.planned, metadata, hashing):
                 if done - told >= BYTES_A_WORD or done == size:
                     told = done
@@ -165,13 +169,13 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
 
 
 @contextmanager
-def _in_place(order: Order) -> Iterator[BinaryIO]:
+def in_place(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """The file to be written; another that came to its name meanwhile stays."""
     try:
-        with whole_file(order.target, replace=order.overwrite) as file:
+        with whole_file(target, replace=overwrite) as file:
             yield file
     except FileExistsError as error:
-        raise _taken(order.target.name) from error
+        raise _taken(target.name) from error
 
 
 def _taken(name: str) -> Conflict:

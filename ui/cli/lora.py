@@ -1,6 +1,7 @@
 """`app.py lora`: LoRAs into checkpoints, LoRAs with LoRAs, LoRAs out of checkpoints."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.core.block_presets import block_weights
+from pipelines.core.blocks import SD, XL
 from pipelines.core.error import InvalidRequest, ModelUnusable
-from pipelines.core.model import Kind, ModelInfo
+from pipelines.core.event import Hashed, Noted, Worked
+from pipelines.core.model import Family, Kind, ModelInfo
 from pipelines.core.recipe import Mix
+from pipelines.core.request import NumberFormat
 from pipelines.jobs.orders import Order, blocks_in
-from pipelines.models.lora.strength import Strength
+from pipelines.merging.sizes import Size
+from pipelines.models.lora.strength import Strength, check_strength
 from ui.cli.merge import NO_FILE, Ways, carry_out, hash_book, print_json
 from ui.cli.models import pick
 from ui.cli.options import Folders
+from ui.cli.progress import count_bar
+
+MOST_RANK = 4096
+AUTO_ENERGY = 0.95
+"""What `--auto` keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +129,92 @@ def show(lora: str, model: str | None, folders: Folders, *, as_json: bool) -> No
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         table.add_row(Text(key), Text(shown))
     Console(file=sys.stdout).print(table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How large a LoRA may become, as typed."""
+
+    rank: int | None = None
+    energy: float | None = None
+    conv_rank: int | None = None
+    dtype: str = "fp16"
+
+
+def add(specs: tuple[str, ...], method: str | None, sizes: Sizes, ways: Ways, folders: Folders) -> None:
+    """LoRAs with LoRAs; one alone is resized. Raises EaselError."""
+    from pipelines.jobs.making_loras import Place, add_loras  # noqa: PLC0415, as above
+
+    size = _size(sizes.rank, sizes.energy)
+    if method not in {None, "concat", "svd"}:
+        raise InvalidRequest(f"There is no method {method!r} for LoRAs", fix="use concat or svd", field="method")
+    if (method == "concat" and not size.is_open) or (method == "svd" and size.is_open):
+        fix = "leave out --rank and --energy" if method == "concat" else "give --rank or --energy"
+        raise InvalidRequest(f"{method} and these sizes do not go together", fix=fix, field="method")
+    read = [read_spec(text) for text in specs]
+    weights = [block_weights(one.blocks, XL if _is_xl(one, folders) else SD) if one.blocks else () for one in read]
+    loras = tuple(
+        (pick_lora(one.file, folders), Strength(one.unet, one.text, own))
+        for one, own in zip(read, weights, strict=True)
+    )
+    for info, strength in loras:
+        check_strength(strength, info.name)
+    place = Place(_target(ways), ways.overwrite, NumberFormat(_dtype(sizes.dtype)))
+    _make(add_loras(loras, size, place), place.target, as_json=ways.as_json)
+
+
+def extract(tuned: str, base: str, sizes: Sizes, ways: Ways, folders: Folders) -> None:
+    """A LoRA out of a tuned model and what it was trained from. Raises EaselError."""
+    from pipelines.jobs.making_loras import Place, extract_lora  # noqa: PLC0415, as above
+    from pipelines.merging.lora import Extraction  # noqa: PLC0415, as above
+
+    linear = _size(sizes.rank, sizes.energy)
+    if linear.is_open:
+        raise InvalidRequest("Nothing says how large the LoRA may be", fix="give --rank or --energy", field="rank")
+    convolutions = _size(sizes.conv_rank, sizes.energy if sizes.conv_rank else None) if sizes.conv_rank else None
+    place = Place(_target(ways), ways.overwrite, NumberFormat(_dtype(sizes.dtype)))
+    work = extract_lora(pick(tuned, folders).info, pick(base, folders).info, Extraction(linear, convolutions), place)
+    _make(work, place.target, as_json=ways.as_json)
+
+
+def _make(work: Iterator[Worked | Noted | Hashed], target: Path, *, as_json: bool) -> None:
+    from pipelines.jobs.merging import one_thread  # noqa: PLC0415, as above
+
+    hashes = None
+    with count_bar(target.name, quiet=as_json) as tell, one_thread():
+        for event in work:
+            if isinstance(event, Worked):
+                tell(event)
+            elif isinstance(event, Hashed):
+                hashes = event
+    assert hashes is not None
+    if as_json:
+        print_json({"file": str(target), "size": target.stat().st_size, "sha256": hashes.sha256,
+                    "sshs_model_hash": hashes.weights})  # fmt: skip
+    else:
+        sys.stdout.write(f"{target}\n")
+
+
+def _target(ways: Ways) -> Path:
+    if ways.output is None:
+        raise InvalidRequest("Nothing says where the result shall lie", fix="give a file with -o", field="output")
+    return ways.output.absolute()
+
+
+def _size(rank: int | None, energy: float | None) -> Size:
+    if rank is not None and not 1 <= rank <= MOST_RANK:
+        raise InvalidRequest(f"A rank of {rank} cannot be", fix=f"use 1 to {MOST_RANK}", field="rank")
+    if energy is not None and not 0 < energy <= 1:
+        raise InvalidRequest(f"An energy of {energy:g} cannot be", fix="use a share above 0, up to 1", field="energy")
+    return Size(rank, energy)
+
+
+def _dtype(text: str) -> str:
+    known = [one.value for one in NumberFormat if one is not NumberFormat.FP8]
+    if text not in known:
+        raise InvalidRequest(f"A LoRA is not written as {text!r}", fix=f"use {', '.join(known)}", field="dtype")
+    return text
+
+
+def _is_xl(spec: Spec, folders: Folders) -> bool:
+    return pick_lora(spec.file, folders).family is Family.SDXL

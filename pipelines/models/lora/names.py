@@ -141,3 +141,60 @@ def _spellings(target: Target, family: Family) -> Iterator[str]:
     yield from (f"{peft}.{target.module}", f"base_model.model.{peft}.{target.module}")
     if not two:
         yield f"lycoris_text_encoder_{flat}"
+
+
+ATTENTION = ("norm", "proj_in", "proj_out")
+TRANSFORMER = (
+    *(f"attn{n}.{side}" for n in (1, 2) for side in ("to_q", "to_k", "to_v", "to_out.0")), "ff.net.0.proj", "ff.net.2",
+    "norm1", "norm2", "norm3",
+)  # fmt: skip
+CLIP_LAYER = (
+    *(f"self_attn.{side}_proj" for side in ("q", "k", "v", "out")), "mlp.fc1", "mlp.fc2", "layer_norm1", "layer_norm2",
+)  # fmt: skip
+DEEPEST, MOST_LAYERS = 10, 32
+"""Transformer blocks of SDXL's lowest level, and layers of the largest text encoder."""
+ATTENDS: Mapping[Family, tuple[bool, ...]] = {
+    Family.SD1: (True, True, True, False),
+    Family.SD2: (True, True, True, False),
+    Family.SDXL: (False, True, True),
+    Family.SDXL_REFINER: (False, True, True, False),
+}
+
+
+def every_name(family: Family) -> Iterator[str]:
+    """Weights that a model of `family` has, or could have, where there is no model to ask."""
+    for module, origin in unet_names(ATTENDS[family], LAYERS).modules.items():
+        at = UNET_ROOT + origin.name
+        if "attentions" not in module:
+            yield f"{at}.weight"
+            yield f"{at}.bias"
+            continue
+        inner = (*ATTENTION, *(f"transformer_blocks.{n}.{part}" for n in range(DEEPEST) for part in TRANSFORMER))
+        yield from (f"{at}.{part}.{end}" for part in inner for end in ("weight", "bias"))
+    for text in architectures()[family].text_encoders:
+        yield from (text.root + name for name in _tower_names(of_openai=text.root.endswith(TEXT_MODEL)))
+
+
+def _tower_names(*, of_openai: bool) -> Iterator[str]:
+    if of_openai:
+        layers = (f"encoder.layers.{n}.{part}" for n in range(MOST_LAYERS) for part in CLIP_LAYER)
+        yield from (f"{part}.{end}" for part in (*layers, "final_layer_norm") for end in ("weight", "bias"))
+        return
+    for module, origin in open_clip_names(MOST_LAYERS).modules.items():
+        if origin.view is View.WHOLE and not module.endswith(ENDS):
+            yield f"{origin.name}.weight"
+            yield f"{origin.name}.bias"
+        else:
+            yield origin.name
+
+
+def written(target: Target, family: Family) -> str:
+    """What kohya's trainer calls it: the original's names for SDXL, diffusers' for the others."""
+    if target.part is Part.UNET:
+        original = target.weight.removeprefix(UNET_ROOT).removesuffix(".weight")
+        module = original if family in {Family.SDXL, Family.SDXL_REFINER} else target.module
+        return f"lora_unet_{module.replace('.', '_')}"
+    prefix = "lora_te" if family in {Family.SD1, Family.SD2} else f"lora_te{target.tower + 1}"
+    if family is Family.SDXL_REFINER:
+        prefix = "lora_te2"
+    return f"{prefix}_{target.module.replace('.', '_')}"
