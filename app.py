@@ -95,6 +95,9 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     seed: Annotated[str | None, typer.Option(metavar="N", help="-1 or nothing draws a new one.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="In pixels, multiples of 8.")] = None,
     count: Annotated[str | None, typer.Option(metavar="N", help="Pictures, with seeds counting up.")] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:unet[:text]][@BLOCKS]", help="A LoRA to add; may be repeated.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE|DIR")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any field of the request.")
@@ -112,7 +115,9 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     given |= {"sampler": sampler, "schedule": schedule}
     numbers = {"steps": steps, "cfg": cfg, "seed": seed, "count": count}
     fields = command.read_fields(given, numbers, size, settings or [])
-    command.run(fields, command.Surroundings(folders(data, models), Hardware(device, attention), output, as_json))
+    loras = tuple(lora or ())
+    around = command.Surroundings(folders(data, models), Hardware(device, attention), output, as_json, loras)
+    command.run(fields, around)
 
 
 @models_app.command("list")
@@ -273,7 +278,7 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
         shelf = Shelf(database)
         models = ModelLibrary(places.with_models(), shelf)
         end_watch = models.begin()
-        queue = JobQueue(Journal(database), images, worker, find_model=models.of)
+        queue = JobQueue(Journal(database), images, worker, find_model=models.of, find_loras=models.loras_of)
         with closing(queue), closing(Fetcher(places.data.models, models)) as fetcher:
             Librarian(queue, models, shelf).begin()
             try:

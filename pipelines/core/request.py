@@ -79,6 +79,28 @@ class BaseRequest(BaseModel):
         return made
 
 
+class LoraChoice(BaseModel):
+    """A LoRA, and how much of it."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(title="LoRA", min_length=1, max_length=1000)
+    unet: float = Field(1.0, title="Strength in the UNet", ge=-10, le=10)
+    text: float = Field(1.0, title="Strength in the text encoders", ge=-10, le=10)
+    blocks: tuple[float, ...] = Field((), title="Block weights", max_length=26, strict=False)
+    """12, 17, 20 or 26 numbers that both are multiplied by; empty: 1 for all."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _speak_plainly(cls, data: Any, handler: Any) -> Self:
+        try:
+            made: Self = handler(data)
+        except ValidationError as error:
+            said = _explain(cls, error.errors()[0]).as_problem
+            raise InvalidRequest(said.problem, fix=said.fix, field="loras") from None
+        return made
+
+
 class GenerateRequest(BaseRequest):
     """Text to image: `count` pictures, seeds `seed`, `seed + 1`, ..."""
 
@@ -88,6 +110,8 @@ class GenerateRequest(BaseRequest):
     model: str = Field("flat", title="Model", min_length=1, max_length=240)
     vae: str = Field("", title="VAE", max_length=1000)
     """A VAE, or a model whose VAE is to be used, by its name; empty: the model's own."""
+    loras: tuple[LoraChoice, ...] = Field((), title="LoRAs", max_length=50, strict=False)
+    """Added to the model for this job, in this order."""
     sampler: str = Field("dpmpp_2m", title="Sampler")
     schedule: str = Field("automatic", title="Schedule")
     steps: int = Field(20, title="Steps", ge=1, le=1000)

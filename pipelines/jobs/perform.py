@@ -7,6 +7,7 @@ module; it names `PainterSetup` (in `setup.py`) instead.
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,18 +16,35 @@ from pipelines.core.error import EaselError, OutOfMemory, WorkerLost
 from pipelines.core.event import DeviceStatus, Event, Finished, Loading, Noted, PictureSaved, Stopped
 from pipelines.core.model import ModelInfo
 from pipelines.core.placement import Placement
-from pipelines.core.request import GenerateRequest, Precision
+from pipelines.core.request import GenerateRequest, LoraChoice, Precision
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
+from pipelines.generation.loras import Chosen, applied, fitted
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.budget import Forecast, Thrift, thriftier
+from pipelines.models.lora.file import read_lora
+from pipelines.models.lora.fit import warnings
+from pipelines.models.lora.strength import Strength
 from pipelines.models.memory import RanOut
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What paints."""
+
+    info: ModelInfo
+    loras: Chosen
+
+
+def strength_of(asked: LoraChoice) -> Strength:
+    """As the engine has it."""
+    return Strength(asked.unet, asked.text, asked.blocks)
 
 
 class Painter:
@@ -77,7 +95,10 @@ class Painter:
     def _paint(self, request: GenerateRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
         began, left = time.monotonic(), request.count - work.first
         info = work.model or self._library.usable_now(request.model)
-        for event in self._thriftily(request, info, work.first, stop):
+        loras = self._library.loras_of(request) if work.loras is None else work.loras
+        chosen = [(read_lora(Path(one.path), one.name), strength_of(asked))
+                  for one, asked in zip(loras, request.loras, strict=True)]  # fmt: skip
+        for event in self._thriftily(request, Subject(info, chosen), work.first, stop):
             if isinstance(event, Painted):
                 left -= 1
                 yield self._save(event, request, work)
@@ -86,9 +107,10 @@ class Painter:
         yield Stopped() if left > 0 and stop.after_picture else Finished(seconds=time.monotonic() - began)
 
     def _thriftily(
-        self, request: GenerateRequest, info: ModelInfo, first: int, stop: StopSignal
+        self, request: GenerateRequest, subject: Subject, first: int, stop: StopSignal
     ) -> Iterator[Event | Painted]:
         """The pictures from `first` on; whenever memory runs out, with less, until nothing can be saved any more."""
+        info = subject.info
         forecast = self._residency.forecast(info, request)
         work_like_this = (info.path, request.width, request.height, request.batch_size, request.precision)
         thrift = forecast.thrift.and_also(self._learnt.get(work_like_this, forecast.thrift))
@@ -96,7 +118,7 @@ class Painter:
             yield Noted(text=f"To fit into {in_gb(forecast.room)} GB: {saved}")
         while True:
             try:
-                for event in self._attempt(request, info, first, stop, thrift):
+                for event in self._attempt(request, subject, first, stop, thrift):
                     if isinstance(event, Painted):
                         first = event.index + 1
                     yield event
@@ -114,15 +136,19 @@ class Painter:
             thrift = self._learnt[work_like_this] = spared
 
     def _attempt(
-        self, request: GenerateRequest, info: ModelInfo, first: int, stop: StopSignal, thrift: Thrift
+        self, request: GenerateRequest, subject: Subject, first: int, stop: StopSignal, thrift: Thrift
     ) -> Iterator[Event | Painted]:
         """Raises RanOut."""
-        residency, place = self._residency, thrift.placement
+        residency, place, info = self._residency, thrift.placement, subject.info
         if not residency.is_lent(info, request.precision, placement=place):
             yield Loading(model=info.name, size=info.size)
         work = residency.work(info, request, thrift)
         model = residency.lend(info, request.precision, placement=place, work=work)
-        yield from generate(request, model, stop, first=first, thrift=thrift)
+        fits = fitted(model, subject.loras)
+        for note in (note for one, _ in fits for note in warnings(one)):
+            yield Noted(text=note)
+        with applied(model, fits):
+            yield from generate(request, model, stop, first=first, thrift=thrift)
 
     def _save(self, painted: Painted, request: GenerateRequest, work: Work) -> PictureSaved:
         to = self._targets[painted.index] if self._targets else None

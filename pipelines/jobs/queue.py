@@ -118,11 +118,15 @@ class JobQueue:
 
     def __init__(
         self, journal: Journal, images: ImageStore, worker: Worker, *,
-        find_model: Callable[[Request], ModelInfo | None] = lambda _: None, max_waiting: int = MAX_WAITING,
+        find_model: Callable[[Request], ModelInfo | None] = lambda _: None,
+        find_loras: Callable[[Request], tuple[ModelInfo, ...] | None] = lambda _: None,
+        max_waiting: int = MAX_WAITING,
     ) -> None:  # fmt: skip
-        """`find_model`: the model a request is about, as it is now; without it the worker looks for itself."""
+        """`find_model`: the model a request is about, as it is now; without it the worker looks for itself.
+        `find_loras`: the same for the LoRAs it names.
+        """
         self._journal, self._images, self._worker, self._max_waiting = journal, images, worker, max_waiting
-        self._find_model = find_model
+        self._find_model, self._find_loras = find_model, find_loras
         self._watchers = Watchers()
         self._changed = threading.Condition(threading.RLock())
         self._waiting = deque(_Job(record, self._pictures(record.id)) for record in journal.recover())
@@ -242,7 +246,7 @@ class JobQueue:
     def _attempts(self, job: _Job) -> End:
         """Begin the job, and again whenever its worker is lost, until it ends."""
         lost = INTERRUPTED if job.view.attempt else None
-        model = self._find_model(job.request)
+        model, loras = self._find_model(job.request), self._find_loras(job.request)
         while True:
             job.view = job.view.model_copy(update={"pictures": self._pictures(job.id)})
             first = self._first_missing(job)
@@ -254,7 +258,7 @@ class JobQueue:
                 self._tell(job, Restarted(problem=lost, attempt=job.view.attempt + 1))
             try:
                 self._begin(job)
-                return self._follow(job, Work(job.request, job.id, first, model))
+                return self._follow(job, Work(job.request, job.id, first, model, loras))
             except WorkerLost as error:
                 lost = error.as_problem
                 log.warning("Job %s lost its worker (attempt %d): %s", job.id, job.view.attempt, error)

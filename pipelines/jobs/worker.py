@@ -26,6 +26,8 @@ class Work:
     """The first picture still to make, from 0."""
     model: ModelInfo | None = None
     """The model it is painted with, found by whoever sends the work; None: the performer looks for it itself."""
+    loras: tuple[ModelInfo, ...] | None = None
+    """Those that the request names, in its order; None: as above."""
 
 
 class Performer(Protocol):

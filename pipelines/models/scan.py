@@ -125,6 +125,20 @@ class ModelLibrary:
                 self.rescan()
                 return self.find(request.model)
 
+    def loras_of(self, request: Request) -> tuple[ModelInfo, ...]:
+        """The LoRAs a request names, in its order. Raises UnknownName, or ModelUnusable for what is none."""
+        return tuple(self.lora(one.name) for one in request.loras) if isinstance(request, GenerateRequest) else ()
+
+    def lora(self, name: str) -> ModelInfo:
+        """The LoRA called `name`. Raises UnknownName, ModelUnusable."""
+        info = self.find(name)
+        if info.problem is not None:
+            p = info.problem
+            raise ModelUnusable(p.problem, fix=p.fix, field="loras", detail=p.detail)
+        if info.kind is not Kind.LORA:
+            raise ModelUnusable(f"{info.name!r} is no LoRA ({info.kind})", fix="choose a LoRA", field="loras")
+        return info
+
     def with_vae(self, info: ModelInfo, name: str) -> ModelInfo:
         """`info` with the VAE of another file, if one is named. Raises UnknownName, ModelUnusable."""
         if not name:

@@ -14,12 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines.core import event as events
+from pipelines.core.block_presets import block_weights
 from pipelines.core.error import EaselError, InvalidRequest, StorageProblem
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest, random_seed, read_generate
 from pipelines.core.stop import StopSignal
+from pipelines.jobs.orders import blocks_in
 from pipelines.jobs.setup import PainterSetup
 from pipelines.jobs.worker import Work
+from ui.cli.lora import Spec, pick_lora, read_spec
 from ui.cli.models import pick
 from ui.cli.options import Folders, Hardware
 
@@ -139,12 +142,25 @@ class Surroundings:
     hardware: Hardware
     output: Path | None
     as_json: bool
+    loras: tuple[str, ...] = ()
+    """`FILE[:unet[:text]][@BLOCKS]`, as typed."""
+
+
+def chosen(spec: Spec, info: ModelInfo, model: ModelInfo) -> dict[str, Any]:
+    """A LoRA as the request names it. Raises InvalidRequest, UnknownName."""
+    blocks = block_weights(spec.blocks, blocks_in(model)) if spec.blocks else ()
+    return {"name": info.name, "unet": spec.unet, "text": spec.text, "blocks": blocks}
 
 
 def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     """Paint, and say where the pictures are. Raises EaselError."""
     named = str(fields.get("model", GenerateRequest.model_fields["model"].default))
     models = pick(named, around.folders)
+    specs = [read_spec(text) for text in around.loras]
+    loras = tuple(pick_lora(spec.file, around.folders) for spec in specs)
+    if loras:
+        asked = [chosen(spec, info, models.usable) for spec, info in zip(specs, loras, strict=True)]
+        fields = {**fields, "loras": asked}
     request = build_request(fields, models.usable)
     files = targets(around.output, request)
     setup = PainterSetup(
@@ -154,7 +170,9 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     )  # fmt: skip
     check_writable(files[0].parent if files else setup.outputs)
     made = []
-    work = Work(request, model=models.library.of(request))
+    # A LoRA that a request names otherwise (--set) is one of the library.
+    found = loras or models.library.loras_of(request)
+    work = Work(request, model=models.library.of(request), loras=found)
     for saved in follow(setup().perform(work, StopSignal()), quiet=around.as_json):
         file = setup.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
         made.append({"file": str(file), "seed": saved.seed, "seconds": round(saved.seconds, 3)})

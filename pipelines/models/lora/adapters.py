@@ -169,7 +169,7 @@ def _rotated(weight: Tensor, parts: Parts, strength: float) -> Tensor:
         raise Misfit(f"turns {size * blocks.shape[-3]} rows where the model has {rows}")
     skew = blocks - blocks.transpose(-1, -2)
     skew = _limited(skew, float(parts["alpha"]) * rows if "alpha" in parts else 0.0)
-    one = torch.eye(size)
+    one = torch.eye(size, device=blocks.device)
     turn = (one + skew) @ torch.linalg.inv(one - skew)
     flat = weight.flatten(1)
     turned = _turned(flat, turn, strength) if blocks.ndim == 3 else _butterfly(flat, turn, strength)
@@ -188,7 +188,7 @@ def _limited(skew: Tensor, limit: float) -> Tensor:
 
 def _turned(rows: Tensor, turn: Tensor, strength: float) -> Tensor:
     """(blocks, b, b) on the rows, b of them at a time."""
-    weighted = strength * turn + (1 - strength) * torch.eye(turn.shape[-1])
+    weighted = strength * turn + (1 - strength) * torch.eye(turn.shape[-1], device=turn.device)
     blocks = rows.reshape(turn.shape[0], turn.shape[1], -1)
     return torch.einsum("knm,kn...->km...", weighted, blocks).reshape(rows.shape)
 
@@ -201,7 +201,7 @@ def _butterfly(rows: Tensor, turns: Tensor, strength: float) -> Tensor:
         stride = 2**factor * half
         turn = turns[factor]
         if factor == 0:
-            turn = strength * turn + (1 - strength) * torch.eye(size)
+            turn = strength * turn + (1 - strength) * torch.eye(size, device=turn.device)
         mixed = rows.reshape(width // (2 * stride), 2, stride, across).transpose(1, 2).reshape(-1, size, across)
         mixed = torch.einsum("bij,bj...->bi...", turn, mixed).reshape(width // (2 * stride), stride, 2, across)
         rows = mixed.transpose(1, 2).reshape(width, across)

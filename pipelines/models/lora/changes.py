@@ -33,23 +33,22 @@ class Change:
 
     def of(self, weight: Tensor) -> Tensor:
         """`weight`, in fp32 and as the module has it, changed. Raises ModelUnusable."""
-        parts = {part: one for part, one in self._parts.items() if part not in BIASES}
+        parts = {part: one for part, one in self._parts(weight.device).items() if part not in BIASES}
         return self._tried(lambda: changed(weight, parts, self.strength)) if set(parts) - {"alpha"} else weight
 
     def of_bias(self, bias: Tensor) -> Tensor:
         """The same of the bias."""
         for part in BIASES:
             if part in self.module.parts:
-                bias = bias + self.strength * self._parts[part].reshape(bias.shape)
+                bias = bias + self.strength * self._parts(bias.device)[part].reshape(bias.shape)
         return bias
 
     @property
     def has_bias(self) -> bool:
         return any(part in self.module.parts for part in BIASES)
 
-    @property
-    def _parts(self) -> dict[str, Tensor]:
-        return parts_of(self.lora, self.tensors, self.module)
+    def _parts(self, device: torch.device) -> dict[str, Tensor]:
+        return parts_of(self.lora, self.tensors, self.module, device)
 
     def _tried(self, work: Callable[[], Tensor]) -> Tensor:
         try:

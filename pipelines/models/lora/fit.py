@@ -61,20 +61,21 @@ class Model:
     family: Family | None
     table: Mapping[str, Target]
     """Spelled name -> module."""
-    shapes: Mapping[str, tuple[int, ...]]
-    """Of its weights, by original name."""
-
-    def shape_of(self, target: Target) -> tuple[int, ...]:
-        """As the module has it."""
-        shape = self.shapes[target.weight]
-        if target.view is View.TURNED:
-            return shape[::-1]
-        return shape if target.view in {View.WHOLE, View.MATRIX} else (shape[0] // 3, *shape[1:])
+    shapes: Mapping[Target, tuple[int, ...]]
+    """Of the modules' weights."""
 
 
 def model_of(name: str, family: Family | None, shapes: Mapping[str, tuple[int, ...]]) -> Model:
     """The model called `name`, with its weights' shapes by original name."""
-    return Model(name, family, targets(shapes, family) if family else {}, shapes)
+    table = targets(shapes, family) if family else {}
+    return Model(name, family, table, {target: _of_module(shapes[target.weight], target) for target in table.values()})
+
+
+def _of_module(shape: tuple[int, ...], target: Target) -> tuple[int, ...]:
+    """As the module has it, which the original keeps turned, or with two others."""
+    if target.view is View.TURNED:
+        return shape[::-1]
+    return shape if target.view in {View.WHOLE, View.MATRIX} else (shape[0] // 3, *shape[1:])
 
 
 def fit(lora: LoraFile, model: Model) -> Fit:
@@ -96,7 +97,7 @@ def fit(lora: LoraFile, model: Model) -> Fit:
         if target is None or module.kind is None:
             unmatched.append(name)
         else:
-            _check_shape(lora, module, model.shape_of(target), model.name)
+            _check_shape(lora, module, model.shapes[target], model.name)
             matched.append((module, target))
     if not matched:
         raise ModelUnusable(
@@ -123,9 +124,11 @@ def _check_shape(lora: LoraFile, module: Module, shape: tuple[int, ...], model: 
         )  # fmt: skip
 
 
-def parts_of(lora: LoraFile, tensors: OpenTensors, module: Module) -> dict[str, torch.Tensor]:
+def parts_of(
+    lora: LoraFile, tensors: OpenTensors, module: Module, device: torch.device | None = None
+) -> dict[str, torch.Tensor]:
     """The parts of a module in fp32. Raises ModelUnusable for numbers that are none."""
-    found = {part: tensors[name].float() for part, name in module.parts.items()}
+    found = {part: tensors[name].to(device, torch.float32) for part, name in module.parts.items()}
     for part, tensor in found.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ModelUnusable(
