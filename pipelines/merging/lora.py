@@ -15,8 +15,8 @@ from pipelines.core.model import Family
 from pipelines.merging.factors import Factors, added, factored, factors_of, shrunk
 from pipelines.merging.sizes import Size
 from pipelines.merging.sources import Source
+from pipelines.models.lora.changes import parts_of
 from pipelines.models.lora.file import LoraFile, Module
-from pipelines.models.lora.fit import parts_of
 from pipelines.models.lora.names import ATTENDS, Target, every_name, targets, written
 from pipelines.models.lora.strength import Strength
 from pipelines.models.names import View

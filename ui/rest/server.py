@@ -22,7 +22,7 @@ from pipelines.core.error import (
 from pipelines.jobs.fetching import Fetcher
 from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.storage.images import ImageStore
-from ui.rest import downloads, forecast, images, jobs, models
+from ui.rest import downloads, forecast, images, jobs, loras, models
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
@@ -68,6 +68,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.include_router(forecast.routes(services.queue, services.models.library))
     app.include_router(images.routes(services.images))
     app.include_router(models.routes(services.models))
+    app.include_router(loras.routes(services.models.library))
     app.include_router(downloads.routes(services.fetcher, at_hand=services.models.at_hand))
 
     @app.get("/health")

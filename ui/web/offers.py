@@ -65,6 +65,14 @@ def vae_choices(services: WebServices) -> list[dict[str, str]]:
     return [_choice(model, str(model.family or ""), "") for model in alone]
 
 
+def lora_choices(services: WebServices) -> list[dict[str, str]]:
+    """Every LoRA that is not hidden, by family."""
+    found = [model for model in _shown(services) if model.kind is Kind.LORA and model.problem is None]
+    place = {family: k for k, family in enumerate(Family)}
+    found.sort(key=lambda one: (not one.starter, place[one.family] if one.family else len(place)))
+    return [_choice(model, str(model.family or ""), ", ".join(model.triggers[:3])) for model in found]
+
+
 def _choice(model: ModelInfo, group: str, note: str) -> dict[str, str]:
     return {"name": model.name, "group": group, "note": note}
 

@@ -23,7 +23,7 @@ OUR_STYLES = ("app.css", "stage.css", "shelf.css", "phone.css")
 """Nested in Gradio's container, so that they outrank its own rules for buttons and texts."""
 SCRIPTS = (
     "easel.js", "theme.js", "live.js", "pictures.js", "form.js", "keys.js", "views.js", "details.js", "strip.js",
-    "models.js", "modelside.js", "downloads.js",
+    "models.js", "modelside.js", "downloads.js", "addlora.js",
 )  # fmt: skip
 """Loaded from <head>, in this order; a widget's own script comes with the widget."""
 

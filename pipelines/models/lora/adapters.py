@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipelines.core.error import ModelUnusable
+from pipelines.models.lora.fit import READ
 
 Parts = Mapping[str, Tensor]
 """By part, as `file.py` calls them, in fp32."""
@@ -47,7 +48,7 @@ def difference(parts: Parts, shape: tuple[int, ...]) -> Tensor:
 
 def is_additive(parts: Parts | Mapping[str, str]) -> bool:
     """Whether what it adds does not depend on the weight."""
-    return not ({"oft", "ia3", "a1", "dora"} & parts.keys())
+    return not READ & parts.keys()
 
 
 def scale_of(parts: Parts, rank: int) -> float:

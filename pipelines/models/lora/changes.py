@@ -11,7 +11,7 @@ from pipelines.core.blocks import Blocks
 from pipelines.core.error import ModelUnusable
 from pipelines.models.lora.adapters import Misfit, changed
 from pipelines.models.lora.file import LoraFile, Module
-from pipelines.models.lora.fit import Fit, parts_of
+from pipelines.models.lora.fit import Fit
 from pipelines.models.lora.names import Target
 from pipelines.models.lora.strength import Strength
 from pipelines.models.names import View
@@ -112,3 +112,17 @@ def changes_of(fits: Sequence[tuple[Fit, Strength]], blocks: Blocks) -> Changes:
             if amount:
                 made.append(Change(fitted.lora, tensors, module, target, amount))
     return Changes(tuple(made))
+
+
+def parts_of(
+    lora: LoraFile, tensors: OpenTensors, module: Module, device: torch.device | None = None
+) -> dict[str, torch.Tensor]:
+    """The parts of a module in fp32. Raises ModelUnusable for numbers that are none."""
+    found = {part: tensors[name].to(device, torch.float32) for part, name in module.parts.items()}
+    for part, tensor in found.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelUnusable(
+                f"The LoRA {lora.name!r} holds numbers that are none, in {module.parts[part]}",
+                fix="do not use it; download another", field="lora",
+            )  # fmt: skip
+    return found

@@ -4,17 +4,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from pipelines.core.error import ModelUnusable
 from pipelines.core.model import Family
-from pipelines.models.lora.adapters import is_additive
 from pipelines.models.lora.file import LoraFile, Module
 from pipelines.models.lora.names import Part, Target, targets
 from pipelines.models.names import View
 from pipelines.models.recognise import family_of_lora
-from pipelines.models.tensors import OpenTensors
 
+READ = frozenset({"oft", "ia3", "a1", "dora"})
+"""Parts of the kinds that read the weight they change."""
 NAMED = 5
 """Modules that a message names."""
 FITS: Mapping[Family, frozenset[Family]] = {Family.SDXL_REFINER: frozenset({Family.SDXL, Family.SDXL_REFINER})}
@@ -35,7 +33,7 @@ class Fit:
     @property
     def reads_weights(self) -> bool:
         """Whether the order counts in which it is applied with others."""
-        return any(not is_additive(module.parts) for module, _ in self.matched)
+        return any(READ & module.parts.keys() for module, _ in self.matched)
 
     @property
     def report(self) -> dict[str, object]:
@@ -122,20 +120,6 @@ def _check_shape(lora: LoraFile, module: Module, shape: tuple[int, ...], model: 
             f"{model!r} has {math.prod(shape):,}",
             fix="use a LoRA for this kind of model", field="lora",
         )  # fmt: skip
-
-
-def parts_of(
-    lora: LoraFile, tensors: OpenTensors, module: Module, device: torch.device | None = None
-) -> dict[str, torch.Tensor]:
-    """The parts of a module in fp32. Raises ModelUnusable for numbers that are none."""
-    found = {part: tensors[name].to(device, torch.float32) for part, name in module.parts.items()}
-    for part, tensor in found.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ModelUnusable(
-                f"The LoRA {lora.name!r} holds numbers that are none, in {module.parts[part]}",
-                fix="do not use it; download another", field="lora",
-            )  # fmt: skip
-    return found
 
 
 def warnings(fitted: Fit) -> Iterator[str]:

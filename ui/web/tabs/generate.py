@@ -17,7 +17,7 @@ from ui.web.answers import choose_model, obey_preset_order, submit
 from ui.web.fields import limits
 from ui.web.offers import first_value
 from ui.web.services import WebServices
-from ui.web.widgets.fields import Choice, FreshSeed, GenerateBar, ModelPicker, NumberField, Presets, SizeShapes
+from ui.web.widgets.fields import Choice, FreshSeed, GenerateBar, Loras, ModelPicker, NumberField, Presets, SizeShapes
 from ui.web.widgets.stage import StagePanel
 from ui.web.words import Words
 
@@ -51,6 +51,8 @@ class GenerateTab:
     cfg: NumberField
     seed: NumberField
     fresh_seed: FreshSeed
+    add_lora: ModelPicker
+    loras: Loras
     more: gr.Accordion
     width: NumberField
     height: NumberField
@@ -82,6 +84,7 @@ def generate_tab(services: WebServices, words: Words) -> GenerateTab:
                 parts["shapes"] = SizeShapes(shown, elem_id="field-size", sizes=offers.model_sizes(services))
                 parts |= _sampling(words)
                 parts |= _seed(words)
+                parts |= _loras(services, words)
                 parts |= _more(services, size, words)
             with gr.Row(elem_classes="foot"):
                 count = first_value("count")
@@ -115,6 +118,15 @@ def _sampling(words: Words) -> dict[str, Any]:
 def _seed(words: Words) -> dict[str, Any]:
     with gr.Row(elem_classes="with-acts"):
         return {"seed": _number("seed", words), "fresh_seed": FreshSeed(True, elem_id="field-fresh_seed")}
+
+
+def _loras(services: WebServices, words: Words) -> dict[str, Any]:
+    with gr.Column(elem_classes="loras"):
+        add = ModelPicker(
+            offers.lora_choices(services), value="", none=words("loras.add"), label=words("field.loras"),
+            elem_id="field-add_lora",
+        )  # fmt: skip
+        return {"add_lora": add, "loras": Loras([], elem_id="field-loras")}
 
 
 def _more(services: WebServices, size: tuple[int, int], words: Words) -> dict[str, Any]:
@@ -191,6 +203,9 @@ def wire(tab: GenerateTab, model: ModelPicker, page: gr.Blocks, services: WebSer
             model: gr.update(choices=offers.model_choices(services, words), **chosen),
             tab.shapes: gr.update(sizes=offers.model_sizes(services)),
             tab.vae: gr.update(choices=offers.vae_choices(services), none=words("vae.own")),
+            tab.add_lora: gr.update(
+                choices=offers.lora_choices(services), none=words("loras.add"), label=words("field.loras")
+            ),
             tab.presets: gr.update(presets=offers.presets(services)),
             tab.stage: gr.update(ready=ready),
             tab.count: gr.update(ready=ready),
@@ -208,11 +223,13 @@ def wire(tab: GenerateTab, model: ModelPicker, page: gr.Blocks, services: WebSer
     tab.sampler.change(on_sampler, [tab.sampler, tab.schedule], tab.schedule, **QUIET)
     tab.presets.order(on_preset, {*inputs, tab.presets}, tab.presets, **QUIET)
     model.input(on_model, model, tab.stage, **QUIET)
-    offered = [model, tab.shapes, tab.vae, tab.presets, tab.stage, tab.count]
+    offered = [model, tab.shapes, tab.vae, tab.add_lora, tab.presets, tab.stage, tab.count]
     model.outdated(on_outdated, model, offered, trigger_mode="always_last", **QUIET)
     loaded = page.load(on_load, None, offered, **QUIET)
     _wire_form({**fields, "fresh_seed": tab.fresh_seed}, tab, loaded)
     _wire_sizes(tab, model)
+    taken = [tab.add_lora, tab.loras]
+    tab.add_lora.input(None, taken, taken, js="Easel.addLora", **QUIET)
 
 
 def _wire_sizes(tab: GenerateTab, model: Component) -> None:

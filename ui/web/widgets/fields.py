@@ -12,6 +12,9 @@ MAX_TYPED = 60
 MAX_CHOSEN = 1000
 """Characters of a choice: a model's name may be a path."""
 
+MOST_LORAS = 50
+"""Of one job."""
+
 WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
@@ -40,6 +43,18 @@ class ModelPicker(Choice):
 
     def __init__(self, choices: Sequence[dict[str, str]], value: str | None = None, **props: Any) -> None:
         super(Choice, self).__init__(value, choices=list(choices), **props)
+
+
+class Loras(Panel):
+    """The LoRAs of a job, `{name, unet, text, blocks}` each, with how each fits the `model` of the form."""
+
+    script: ClassVar[str] = "loras.js"
+
+    def accepts(self, payload: Any) -> bool:
+        # What each holds is judged by the request, which says what is wrong.
+        return (
+            isinstance(payload, list) and len(payload) <= MOST_LORAS and all(isinstance(one, dict) for one in payload)
+        )
 
 
 class NumberField(Panel):
