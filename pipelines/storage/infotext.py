@@ -32,6 +32,7 @@ def infotext(request: GenerateRequest, seed: int) -> str:
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
         "VAE": request.vae or None,
+        "LoRAs": "; ".join(f"{one.name} {one.unet:g} {one.text:g}" for one in request.loras) or None,
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         "RNG": "CPU",  # our noise is drawn on the CPU; A1111 assumes a GPU when this is missing
         "Version": program(),
@@ -155,12 +156,23 @@ def _size(value: str) -> dict[str, Any]:
     return {"width": int(sides[1]), "height": int(sides[2])} if sides else {}
 
 
+def _loras(value: str) -> dict[str, Any]:
+    """`glow 0.8 0.8; snow 1 0.5`: name, UNet, text encoder."""
+    found = [re.fullmatch(r"(.+) (-?[0-9.]{1,8}) (-?[0-9.]{1,8})", one.strip()) for one in value.split(";")]
+    try:
+        chosen = [{"name": one[1], "unet": float(one[2]), "text": float(one[3])} for one in found if one]
+    except ValueError:
+        return {}
+    return {"loras": chosen} if len(chosen) == len(found) else {}
+
+
 def _whole(name: str) -> Callable[[str], dict[str, Any]]:
     return lambda value: {name: int(value)} if re.fullmatch(r"[0-9]{1,12}", value) else {}
 
 
 READERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "Steps": _whole("steps"),
+    "LoRAs": _loras,
     "Sampler": _sampler,
     "Schedule type": lambda value: {"schedule": value},
     "CFG scale": lambda value: {"cfg": float(value)} if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", value) else {},

@@ -8,6 +8,7 @@ Easel.details = (() => {
       ['field.negative_prompt', asked.negative_prompt],
       ['field.model', asked.model],
       ['field.vae', asked.vae],
+      ['field.loras', (asked.loras ?? []).map(loraText).join(', ')],
       ['field.sampler', Easel.names.sampler[asked.sampler] ?? asked.sampler],
       ['field.schedule', Easel.names.schedule[asked.schedule] ?? asked.schedule],
       ['field.steps', asked.steps],
@@ -21,6 +22,8 @@ Easel.details = (() => {
       ['picture.file', picture.file.split('/').at(-1)],
     ].filter(([, value]) => value !== '' && value !== null && value !== undefined);
   };
+
+  const loraText = ({ name, unet, text }) => `${name} ${unet}${text === unet ? '' : ` / ${text}`}`;
 
   function panel({ picture, place, total, onClose, onReuse }) {
     const copy = make(

@@ -37,6 +37,7 @@ function strength(at, label, value, take) {
   });
   const range = make('input', {
     type: 'range',
+    class: 'ez',
     min: LOW,
     max: HIGH,
     step: 0.05,
@@ -44,11 +45,18 @@ function strength(at, label, value, take) {
     'aria-label': label,
     oninput: event => {
       number.value = event.target.value;
+      fill(event.target);
     },
     onchange: event => take(event.target.valueAsNumber),
   });
+  fill(range);
   return make('span', { class: 'strength' }, range, number);
 }
+
+const fill = range => {
+  const share = (range.valueAsNumber - LOW) / (HIGH - LOW);
+  range.style.setProperty('--range_progress', `${share * 100}%`);
+};
 
 const limited = (number, old) => (Number.isFinite(number) ? Math.min(Math.max(number, -MOST), MOST) : old);
 
