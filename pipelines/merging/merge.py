@@ -19,12 +19,15 @@ from pipelines.core.recipe import Mix
 from pipelines.merging.methods.cosines import LIKENESS, Scale, mixed_by, scale_of
 from pipelines.merging.methods.described import GENERATOR
 from pipelines.merging.methods.formulas import FORMULAS
+from pipelines.merging.methods.sums import weighted_sum
 from pipelines.merging.plan import Plan, Step, fits
+from pipelines.merging.rebasin import Member, Unit, moves_of, order_of, units_of
 from pipelines.merging.sources import Weight
 from pipelines.models.lora.changes import Changes
 from pipelines.models.rounding import Rounding
 from pipelines.models.writing import Planned
 
+REBASIN = "rebasin"
 SLICE = 1 << 18
 """Numbers at once: a slice of each model and of the result stay in a core's own cache."""
 
@@ -38,22 +41,41 @@ class Merge:
     rounding: Rounding
     changes: Changes | None = None
     """LoRAs, added to what was mixed."""
+    _orders: dict[str, list[tuple[Member, Tensor]]] = field(default_factory=dict, repr=False)
+    """Of re-basin: the order that each tensor of B is brought into."""
     _scale: Scale | None = field(default=None, repr=False)
     """Of the cosine merges, once the models were looked at."""
 
     @property
-    def looks_first(self) -> bool:
-        """Whether the models are read twice: once to compare them."""
-        return self.mix.method in LIKENESS
-
-    @property
     def bytes_to_look_at(self) -> int:
-        return sum(step.nbytes for step in self._compared()) if self.looks_first else 0
+        """Of methods that read the models twice: once to compare them."""
+        if self.mix.method == REBASIN:
+            return sum(sum(step.nbytes for step in steps) for _, steps in self._units())
+        return sum(step.nbytes for step in self._compared()) if self.mix.method in LIKENESS else 0
 
     def look(self) -> Iterator[int]:
         """Read what must be known of the whole before any part is mixed, telling the bytes read."""
-        if not self.looks_first:
-            return
+        if self.mix.method == REBASIN:
+            yield from self._find_orders()
+        elif self.mix.method in LIKENESS:
+            yield from self._find_scale()
+
+    def _find_orders(self) -> Iterator[int]:
+        for unit, steps in self._units():
+            a, b = ({step.name: _whole(step.weights[n], step) for step in steps} for n in (0, 1))
+            for name, member, order in moves_of(unit, order_of(unit, a, b)):
+                self._orders.setdefault(name, []).append((member, order))
+            yield sum(step.nbytes for step in steps)
+
+    def _units(self) -> Iterator[tuple[Unit, list[Step]]]:
+        """What may be reordered, where both models have all of it."""
+        mixed = {step.name: step for step in self.plan.steps if step.is_mixed}
+        for unit in units_of(self.plan.first) if mixed else ():
+            names = list(dict.fromkeys(member.name for track in unit.tracks for member in track))
+            if all(name in mixed for name in names):
+                yield unit, [mixed[name] for name in names]
+
+    def _find_scale(self) -> Iterator[int]:
         likeness, found = LIKENESS[self.mix.method], []
         for step in self._compared():
             a, b = (_whole(weight, step) for weight in step.weights)
@@ -108,6 +130,10 @@ class Merge:
         if self._scale is not None:
             likeness = LIKENESS[self.mix.method](*tensors)
             return mixed_by(likeness, tensors[0], tensors[1], self._scale, _number(step.values["alpha"]))
+        if self.mix.method == REBASIN:
+            for member, order in self._orders.get(step.name, ()):
+                tensors[1] = member.put(tensors[1], order)
+            return weighted_sum(*tensors, alpha=_number(step.values["alpha"]))
         return FORMULAS[self.mix.method](*tensors, **self._arguments(step))
 
     def _arguments(self, step: Step) -> Mapping[str, Any]:

@@ -53,6 +53,8 @@ class Plan:
     """All of it, in the order of the file."""
 
     steps: tuple[Step, ...]
+    first: Source
+    """Which gives the result its shape."""
     blocks: Blocks
     notes: tuple[str, ...]
     """What a person should know before."""
@@ -81,7 +83,7 @@ def plan(mix: Mix, sources: Sequence[Source], vae_from: Source | None = None) ->
             steps.append(Step(name, (_chosen_vae(mix, name, sources) or found[0],)))
     if mix.vae == FROM_FILE:
         steps += _vae_of(vae_from)
-    return Plan(tuple(steps), blocks, tuple(notes))
+    return Plan(tuple(steps), sources[0], blocks, tuple(notes))
 
 
 def _common_blocks(sources: Sequence[Source]) -> Blocks:
