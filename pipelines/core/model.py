@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.core.error import Problem
+from pipelines.core.ingredient import Ingredient
 
 
 class Kind(StrEnum):
@@ -106,6 +107,10 @@ class ModelInfo(BaseModel):
     """Path of the file that brings the VAE along, if it is another."""
     text_from: str = ""
     """Path of the file that brings the text encoders along, if it is another."""
+    ingredients: tuple[Ingredient, ...] = ()
+    """Of a recipe, which is mixed when it is wanted: the files that go in, in its order."""
+    made_of: tuple[str, ...] = ()
+    """Paths of those files; empty until all are found."""
     starter: bool = False
     """Ships with Easel."""
     problem: Problem | None = None

@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.core.error import InvalidRequest
+from pipelines.core.ingredient import Ingredient
 from pipelines.core.methods import METHODS, Method, Parameter
 from pipelines.core.registry import unknown
 from pipelines.core.request import NumberFormat
@@ -22,18 +23,6 @@ FROM_FILE = "file"
 """The VAE comes from a file of its own."""
 MOST_TEXT = 100_000
 """Characters of anything that is written down."""
-
-
-class Ingredient(BaseModel):
-    """A file that went in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    """What it was called; nobody's folders are told."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0)
-    """Bytes."""
 
 
 class LoraUse(BaseModel):
@@ -205,3 +194,9 @@ def _check(parameter: Parameter, value: float | tuple[float, ...]) -> None:
                 f"{parameter.label} cannot be {number:g}", fix=f"use {parameter.low:g} to {parameter.high:g}",
                 field=parameter.key,
             )  # fmt: skip
+
+
+def ingredients_of(recipe: Recipe) -> tuple[Ingredient, ...]:
+    """Every file that goes in: the models in their order, the VAE, the LoRAs."""
+    vae = (recipe.vae_from,) if recipe.vae_from else ()
+    return (*recipe.models, *vae, *(use.lora for use in recipe.loras))

@@ -13,9 +13,10 @@ import torch
 from pipelines.core.blocks import blocks_of
 from pipelines.core.error import Conflict, InvalidRequest, StorageProblem
 from pipelines.core.event import Hashed, Noted, Worked
+from pipelines.core.ingredient import Ingredient
 from pipelines.core.model import ModelInfo
 from pipelines.core.program import program
-from pipelines.core.recipe import Ingredient, LoraUse, Recipe
+from pipelines.core.recipe import LoraUse, Recipe
 from pipelines.jobs.hashes import HashBook
 from pipelines.jobs.orders import Order
 from pipelines.merging.merge import Merge

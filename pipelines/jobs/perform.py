@@ -21,6 +21,7 @@ from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
 from pipelines.generation.loras import Chosen, applied, fitted
 from pipelines.jobs.keeping import Keeper
+from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.budget import Forecast, Thrift, thriftier
 from pipelines.models.lora.file import read_lora
@@ -59,7 +60,7 @@ class Painter:
         targets: Sequence[Path] | None = None, favourite: str | None = None,
     ) -> None:  # fmt: skip
         self._library, self._residency, self._files, self._keeper = library, residency, files, keeper
-        self._targets, self._favourite = targets, favourite
+        self._targets, self._favourite, self._realiser = targets, favourite, Realiser()
         self._learnt: dict[object, Thrift] = {}
         """How sparingly a kind of work had to be done, so that its next job begins so."""
 
@@ -95,6 +96,9 @@ class Painter:
     def _paint(self, request: GenerateRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
         began, left = time.monotonic(), request.count - work.first
         info = work.model or self._library.usable_now(request.model)
+        if info.made_of:
+            yield Loading(model=info.name, size=sum(one.size for one in info.ingredients))
+            info = self._realiser.real(info)
         loras = self._library.loras_of(request) if work.loras is None else work.loras
         chosen = [(read_lora(Path(one.path), one.name), strength_of(asked))
                   for one, asked in zip(loras, request.loras, strict=True)]  # fmt: skip

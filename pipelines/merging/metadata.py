@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.recipe import FROM_FILE, METADATA_KEY, Ingredient, Recipe
+from pipelines.core.ingredient import Ingredient
+from pipelines.core.recipe import FROM_FILE, METADATA_KEY, Recipe
 from pipelines.merging.sources import Source
 from pipelines.models import peculiar
 

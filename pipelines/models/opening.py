@@ -12,7 +12,8 @@ from pipelines.models.single import read_single
 
 def blueprint_of(info: ModelInfo) -> Blueprint:
     """How to build `info`. Raises ModelUnusable."""
-    path, vae = Path(info.path), None
+    # A recipe makes a model that is built like its first.
+    path, vae = Path(info.made_of[0] if info.made_of else info.path), None
     if info.vae_from and info.family:
         vae = _vae_at(Path(info.vae_from), info.family)
     if path.is_dir():
@@ -24,7 +25,7 @@ def blueprint_of(info: ModelInfo) -> Blueprint:
 
 def files_behind(info: ModelInfo) -> tuple[Path, ...]:
     """The files and folders that `info` is built from."""
-    return tuple(Path(path) for path in (info.path, info.vae_from, info.text_from) if path)
+    return tuple(Path(path) for path in (info.path, info.vae_from, info.text_from, *info.made_of) if path)
 
 
 def _whole_at(path: Path) -> Blueprint:

@@ -6,9 +6,11 @@ from pathlib import Path
 from pipelines.core.error import EaselError, ModelUnusable
 from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.core.presets import STARTER_MODELS
+from pipelines.core.recipe import ingredients_of
 from pipelines.models.folder import FolderReader, as_text, files_of
 from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
+from pipelines.models.recipes import is_recipe, recipe_at
 from pipelines.models.recognise import Recognised, recognise
 from pipelines.models.sidecars import triggers_in
 from pipelines.models.single import SingleFile
@@ -48,7 +50,16 @@ def _folder_facts(folder: Path, name: str) -> dict[str, object]:
     }
 
 
+def _recipe_facts(path: Path) -> dict[str, object]:
+    """The rest is known when its ingredients are found."""
+    recipe = recipe_at(path)
+    told = f"recipe, {recipe.mix.described.label.lower()} of {len(recipe.models)}"
+    return {"kind": Kind.CHECKPOINT, "detail": told, "ingredients": ingredients_of(recipe)}
+
+
 def _file_facts(path: Path, name: str) -> dict[str, object]:
+    if is_recipe(path):
+        return _recipe_facts(path)
     try:
         if looks_like_pickle(path):
             false = path.suffix.casefold() == ".safetensors"
@@ -107,4 +118,6 @@ def own_name(path: Path) -> str:
     if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
         return path.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
     stem = path.name if path.is_dir() else path.stem
+    if is_recipe(path):
+        return Path(stem).stem
     return path.parent.name if stem in NAMELESS and not path.is_dir() else stem

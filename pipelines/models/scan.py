@@ -24,6 +24,7 @@ from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, as_text, states_of
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.reading import growing, own_name, read_model
+from pipelines.models.recipes import is_recipe
 
 VAE_KINDS = frozenset({Kind.VAE, Kind.CHECKPOINT})
 """What may hold a VAE."""
@@ -172,6 +173,7 @@ class ModelLibrary:
                 found[name] = one.info.model_copy(update={"name": as_text(name)})
         whole = [info for info in found.values() if _lends(info)]
         models = {name: _completed(info, whole) for name, info in found.items()}
+        models = {name: _gathered(info, models) if info.ingredients else info for name, info in models.items()}
         with self._lock:
             self.revision += models != self._models
             self._models = models
@@ -213,7 +215,7 @@ def _look(path: Path, known: Seen | None) -> Seen:
     stamp = f"{READING}{stamp_of(path)}"
     if known is not None and known.stamp == stamp:
         return known
-    is_model = path.is_dir() or path.suffix.casefold() == ".safetensors" or _is_pickle(path)
+    is_model = path.is_dir() or path.suffix.casefold() == ".safetensors" or is_recipe(path) or _is_pickle(path)
     info = read_model(path, own_name(path)) if is_model else None
     # A file that still grows may pause for a moment: it is looked at again, whatever its times say.
     settled = info is None or info.problem is None or info.problem.problem != growing(info.name)
@@ -241,9 +243,26 @@ def _changed_at(place: Path) -> int:
         return -1
 
 
+def _gathered(info: ModelInfo, models: Mapping[str, ModelInfo]) -> ModelInfo:
+    """A recipe with its ingredients, told by name and size; their hashes are compared when it is mixed."""
+    paths = []
+    for wanted in info.ingredients:
+        found = next((o for o in models.values() if o.name == wanted.name and o.size == wanted.size), None)
+        if found is None:
+            problem = Problem(
+                problem=f"The recipe {info.name!r} wants {wanted.name!r}, which is not here as it was then",
+                fix="put it into a models folder", field="model",
+            )  # fmt: skip
+            return info.model_copy(update={"problem": problem})
+        paths.append(found)
+    first = paths[0]
+    told = {"family": first.family, "task": first.task, "native_size": first.native_size, "dtype": first.dtype}
+    return info.model_copy(update={**told, "prediction": first.prediction, "made_of": tuple(one.path for one in paths)})
+
+
 def _lends(info: ModelInfo) -> bool:
     """Whether its parts fit other models of its family; the starter models are a world of their own."""
-    return info.kind is Kind.CHECKPOINT and not (info.lacks or info.problem or info.starter)
+    return info.kind is Kind.CHECKPOINT and not (info.lacks or info.problem or info.starter or info.ingredients)
 
 
 def _completed(info: ModelInfo, whole: Iterable[ModelInfo]) -> ModelInfo:
@@ -288,7 +307,7 @@ def model_paths(roots: Iterable[Path], places: dict[Path, int] | None = None) ->
                 continue
             for name in sorted(files, key=str.casefold):
                 file = here / name
-                if file.suffix.casefold() in SUFFIXES and _new(file, seen) and _is_file(file):
+                if (file.suffix.casefold() in SUFFIXES or is_recipe(file)) and _new(file, seen) and _is_file(file):
                     yield file
 
 

@@ -19,8 +19,9 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.core.error import Conflict, EaselError, InvalidRequest, ModelUnusable, StorageProblem
 from pipelines.core.event import Hashed, Noted, Worked
+from pipelines.core.ingredient import Ingredient
 from pipelines.core.model import Family, ModelInfo
-from pipelines.core.recipe import METADATA_KEY, Ingredient, Mix, Recipe, read_recipe
+from pipelines.core.recipe import METADATA_KEY, Mix, Recipe, read_recipe
 from pipelines.jobs import merging
 from pipelines.jobs.hashes import NoBook, ShelfBook
 from pipelines.jobs.merging import merge, preflight, prepared

@@ -12,14 +12,15 @@ from rich.console import Console
 from pipelines.core.block_presets import block_weights
 from pipelines.core.error import InvalidRequest, StorageProblem, UnknownName
 from pipelines.core.event import Hashed, Noted, Worked
+from pipelines.core.ingredient import Ingredient
 from pipelines.core.methods import METHODS, Method
 from pipelines.core.model import ModelInfo
-from pipelines.core.recipe import BASE_WEIGHT, FROM_FILE, Ingredient, Mix, Recipe
+from pipelines.core.recipe import BASE_WEIGHT, FROM_FILE, Mix, Recipe
 from pipelines.jobs.hashes import HashBook, NoBook, ShelfBook
 from pipelines.jobs.orders import Order, blocks_in
-from pipelines.merging.recipes import recipe_at
 from pipelines.models.hashing import Hashing, read_through
 from pipelines.models.lora.strength import Strength
+from pipelines.models.recipes import recipe_at
 from pipelines.models.scan import SUFFIXES, ModelLibrary
 from pipelines.storage.database import Database
 from pipelines.storage.shelf import Shelf

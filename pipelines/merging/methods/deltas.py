@@ -16,7 +16,10 @@ from pipelines.merging.methods.described import merge_method
 def task_arithmetic(*models: Tensor, alpha: float, weights: Sequence[float]) -> Tensor:
     """base + alpha sum_i w_i delta_i (Ilharco et al. 2022, "Editing Models with Task Arithmetic")."""
     *tuned, base = models
-    return torch.add(base, _weighted([one - base for one in tuned], weights).sum(0), alpha=alpha)
+    learnt = torch.zeros_like(base)
+    for one, weight in zip(tuned, weights, strict=True):
+        learnt.add_(one - base, alpha=weight)
+    return torch.add(base, learnt, alpha=alpha)
 
 
 @merge_method

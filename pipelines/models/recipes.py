@@ -11,6 +11,13 @@ from pipelines.models.headers import DamagedFile, read_header
 MOST_BYTES = 4 * 1024 * 1024
 """Of a document."""
 MODEL = ".safetensors"
+ENDINGS = (".recipe.json", ".recipe.toml")
+"""How documents among the models end that are models themselves, mixed when they are wanted."""
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether a file among the models is a recipe."""
+    return path.name.casefold().endswith(ENDINGS)
 
 
 def recipe_at(path: Path) -> Recipe:
