@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from pipelines.core.model import Family  # noqa: E402
+from pipelines.models.hashing import Hashing, read_through  # noqa: E402
 from tests.models.synthetic import write_full_size  # noqa: E402
 
 BUFFER = 1 << 20
@@ -77,11 +78,17 @@ def bench(folder: Path, family: Family, count: int, runs: int) -> None:
         copied = copy(files, target)
         target.unlink()
         merged = child(MERGE, *map(str, files), str(target), json.dumps(mix))
+        began, hashing = time.process_time(), Hashing()
+        for _ in read_through(target, hashing):
+            pass
+        hashed = time.process_time() - began
         target.unlink()
-        rows.append([*copied, *merged, merged[0] / copied[0]])
-    copy_wall, copy_cpu, wall, cpu, memory, ratio = (statistics.median(column) for column in zip(*rows, strict=True))
-    print(f"| {family} x{count}, {mix['method']} | copy {copy_wall:.2f} s ({copy_cpu:.2f} CPU) | {wall:.2f} s "
-          f"({cpu:.2f} CPU) | x{ratio:.2f} | {memory:,.0f} MB |", flush=True)  # fmt: skip
+        rows.append([*copied, *merged, merged[0] / copied[0], hashed])
+    copy_wall, copy_cpu, wall, cpu, memory, ratio, hashed = (
+        statistics.median(column) for column in zip(*rows, strict=True)
+    )
+    print(f"| {family} x{count}, {mix['method']} | copy {copy_wall:.2f} s ({copy_cpu:.2f} CPU) "
+          f"| {wall:.2f} s ({cpu:.2f} CPU, {hashed:.2f} for the hashes) | x{ratio:.2f} | {memory:,.0f} MB |", flush=True)  # fmt: skip
 
 
 def made(folder: Path, family: Family, number: int) -> Path:
