@@ -87,8 +87,11 @@ def bench(folder: Path, family: Family, count: int, runs: int) -> None:
     copy_wall, copy_cpu, wall, cpu, memory, ratio, hashed = (
         statistics.median(column) for column in zip(*rows, strict=True)
     )
-    print(f"| {family} x{count}, {mix['method']} | copy {copy_wall:.2f} s ({copy_cpu:.2f} CPU) "
-          f"| {wall:.2f} s ({cpu:.2f} CPU, {hashed:.2f} for the hashes) | x{ratio:.2f} | {memory:,.0f} MB |", flush=True)  # fmt: skip
+    cost = f"{wall:.2f} s ({cpu:.2f} CPU, {hashed:.2f} for the hashes)"
+    copied_in = f"copy {copy_wall:.2f} s ({copy_cpu:.2f} CPU)"
+    print(
+        f"| {family} x{count}, {mix['method']} | {copied_in} | {cost} | x{ratio:.2f} | {memory:,.0f} MB |", flush=True
+    )
 
 
 def made(folder: Path, family: Family, number: int) -> Path:
