@@ -7,7 +7,7 @@ module; it names `PainterSetup` (in `setup.py`) instead.
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -60,7 +60,7 @@ class Painter:
         targets: Sequence[Path] | None = None, favourite: str | None = None,
     ) -> None:  # fmt: skip
         self._library, self._residency, self._files, self._keeper = library, residency, files, keeper
-        self._targets, self._favourite, self._realiser = targets, favourite, Realiser()
+        self._targets, self._favourite, self._realiser = targets, favourite, Realiser(files.outputs)
         self._learnt: dict[object, Thrift] = {}
         """How sparingly a kind of work had to be done, so that its next job begins so."""
 
@@ -82,6 +82,9 @@ class Painter:
 
     def _perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
         try:
+            if work.model is not None and work.model.made_of:
+                yield Loading(model=work.model.name, size=sum(one.size for one in work.model.ingredients))
+                work = replace(work, model=self._realiser.real(work.model))
             if isinstance(work.request, GenerateRequest):
                 yield from self._paint(work.request, work, stop)
             else:
@@ -95,10 +98,7 @@ class Painter:
 
     def _paint(self, request: GenerateRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
         began, left = time.monotonic(), request.count - work.first
-        info = work.model or self._library.usable_now(request.model)
-        if info.made_of:
-            yield Loading(model=info.name, size=sum(one.size for one in info.ingredients))
-            info = self._realiser.real(info)
+        info = work.model or self._realiser.real(self._library.usable_now(request.model))
         loras = self._library.loras_of(request) if work.loras is None else work.loras
         chosen = [(read_lora(Path(one.path), one.name), strength_of(asked))
                   for one, asked in zip(loras, request.loras, strict=True)]  # fmt: skip

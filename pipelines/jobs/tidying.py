@@ -9,6 +9,7 @@ from send2trash import send2trash
 
 from pipelines.core.error import Conflict, ModelUnusable, StorageProblem
 from pipelines.core.model import ModelInfo
+from pipelines.models.recipes import ending_of, stem_of
 from pipelines.models.scan import ModelLibrary
 from pipelines.models.sidecars import belongings_of
 from pipelines.storage.files import safe_name, storage_problem
@@ -34,7 +35,7 @@ class Tidier:
         """
         path = Path(self._own(name, key).path)
         stem = safe_name(to, noun="name", field="name")
-        target = path.with_name(stem if path.is_dir() else f"{stem}{path.suffix}")
+        target = path.with_name(f"{stem}{ending_of(path)}")
         if target == path:
             return name
         moves = [(path, target), *_moves(path, stem)] if self._stands_alone(path) else [(path, target)]
@@ -80,7 +81,7 @@ class Tidier:
     def _stands_alone(self, path: Path) -> bool:
         """Whether the picture and texts beside it belong to no other model as well: `a.ckpt` and `a.safetensors`."""
         paths = (Path(info.path) for info in self._models.list())
-        return not any(one != path and one.parent == path.parent and one.stem == path.stem for one in paths)
+        return not any(one != path and one.parent == path.parent and stem_of(one) == stem_of(path) for one in paths)
 
     def _own(self, name: str, key: str | None) -> ModelInfo:
         """A model that may be changed: those that come with Easel may not, nor what Hugging Face's programs keep."""
@@ -100,7 +101,7 @@ class Tidier:
 
 
 def _moves(path: Path, stem: str) -> Iterator[tuple[Path, Path]]:
-    was = path.name if path.is_dir() else path.stem
+    was = stem_of(path)
     for beside in belongings_of(path):
         yield beside, beside.with_name(stem + beside.name.removeprefix(was))
 

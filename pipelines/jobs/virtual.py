@@ -1,8 +1,7 @@
 """Recipes among the models, mixed when somebody wants to paint with them."""
 
 import hashlib
-import shutil
-import tempfile
+import os
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,16 +15,17 @@ from pipelines.models.lora.strength import Strength
 from pipelines.models.reading import read_model
 from pipelines.models.recipes import recipe_at
 from pipelines.models.scan import stamp_of
+from pipelines.storage.files import OURS
 
 KEPT = 2
 """Mixes that are kept, the ones used last."""
 
 
 class Realiser:
-    """Mixes recipes into files of its own, which are gone when it is closed."""
+    """Mixes recipes into files of its own, in a hidden folder in `place`; the next start of a studio sweeps it."""
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="easel-mixed-"))
+    def __init__(self, place: Path) -> None:
+        self._folder = place / f"{OURS}{os.getpid()}-mixed"
         self._made: OrderedDict[str, ModelInfo] = OrderedDict()
         self._hashes: dict[str, str] = {}
 
@@ -44,10 +44,6 @@ class Realiser:
             _, oldest = self._made.popitem(last=False)
             Path(oldest.path).unlink(missing_ok=True)
         return self._made[key].model_copy(update={"name": info.name, "vae_from": info.vae_from})
-
-    def close(self) -> None:
-        """Throw all of them away."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _mixed(self, info: ModelInfo, target: Path) -> ModelInfo:
         recipe = recipe_at(Path(info.path))

@@ -10,7 +10,7 @@ from pipelines.core.recipe import ingredients_of
 from pipelines.models.folder import FolderReader, as_text, files_of
 from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
-from pipelines.models.recipes import is_recipe, recipe_at
+from pipelines.models.recipes import is_recipe, recipe_at, stem_of
 from pipelines.models.recognise import Recognised, recognise
 from pipelines.models.sidecars import triggers_in
 from pipelines.models.single import SingleFile
@@ -117,7 +117,5 @@ def own_name(path: Path) -> str:
     """What a model is called after: its file or folder; `author/model` in Hugging Face's cache, named by commits."""
     if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
         return path.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
-    stem = path.name if path.is_dir() else path.stem
-    if is_recipe(path):
-        return Path(stem).stem
+    stem = stem_of(path)
     return path.parent.name if stem in NAMELESS and not path.is_dir() else stem

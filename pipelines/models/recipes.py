@@ -20,6 +20,18 @@ def is_recipe(path: Path) -> bool:
     return path.name.casefold().endswith(ENDINGS)
 
 
+def ending_of(path: Path) -> str:
+    """What follows a model's name in its file's: `.safetensors`, `.recipe.json`; nothing of a folder."""
+    if path.is_dir():
+        return ""
+    return path.name[-len(ENDINGS[0]) :] if is_recipe(path) else path.suffix
+
+
+def stem_of(path: Path) -> str:
+    """A model's name, as its file or folder has it."""
+    return path.name.removesuffix(ending_of(path))
+
+
 def recipe_at(path: Path) -> Recipe:
     """The recipe in a document, or the one that a model carries. Raises InvalidRequest for a file that has none."""
     try:

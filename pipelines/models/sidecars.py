@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.models.recipes import stem_of
+
 PICTURES = (".preview.png", ".preview.jpg", ".preview.jpeg", ".preview.webp", ".png", ".jpg", ".jpeg", ".webp")
 TEXTS = (".civitai.info", ".json")
 MOST_TEXT = 4 * 1024 * 1024
@@ -46,8 +48,7 @@ def sidecar_of(model: Path) -> Sidecar:
 
 
 def _beside(model: Path, suffix: str) -> Path:
-    stem = model.name if model.is_dir() else model.stem
-    return model.with_name(f"{stem}{suffix}")
+    return model.with_name(f"{stem_of(model)}{suffix}")
 
 
 def _read(file: Path) -> Mapping[str, Any]:

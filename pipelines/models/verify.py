@@ -14,7 +14,7 @@ from pipelines.models.folder import files_of
 from pipelines.models.hashing import Hashing
 from pipelines.models.headers import Header
 from pipelines.models.layouts import DENOISERS, ROOTS
-from pipelines.models.lora_check import lora_faults
+from pipelines.models.lora.file import read_lora
 from pipelines.models.opening import blueprint_of
 from pipelines.models.recognise import find
 from pipelines.models.single import SingleFile, read_single
@@ -44,8 +44,7 @@ def verify(info: ModelInfo) -> Iterator[Worked | Noted | Hashed]:
         for warning in _warnings(single.header, info):
             yield Noted(text=warning)
         if info.kind is Kind.LORA:
-            for fault in lora_faults(single.header):
-                raise ModelUnusable(f"The LoRA {info.name!r} {fault}", fix=AGAIN, field="model")
+            read_lora(file, info.name)
         hashing = Hashing()
         for read in _check_numbers(single, hashing):
             done += read

@@ -6,22 +6,27 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pipelines.core.event import Failed, Finished, Loading
 from pipelines.core.model import Family
 from pipelines.core.recipe import METADATA_KEY, Mix
+from pipelines.core.request import ConvertRequest, LoadRequest, NumberFormat, VerifyRequest
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.hashes import NoBook
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.merging import merge
 from pipelines.jobs.orders import Order
 from pipelines.jobs.perform import Painter
+from pipelines.jobs.tidying import Tidier
 from pipelines.jobs.worker import Work
 from pipelines.models.headers import read_header
 from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
+from pipelines.storage.database import Database
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.shelf import Shelf
 from tests.generation.painting import ask
 from tests.jobs.studio import pixels
 from tests.models.synthetic import networks, write_single
@@ -92,3 +97,26 @@ def test_a_document_that_is_no_recipe_is_a_card_that_says_so(models: Path) -> No
     assert "notes" not in found
     problem = found["broken"]
     assert problem is not None and "The recipe in broken.recipe.json cannot be read" in problem.problem
+
+
+def test_it_can_be_loaded_converted_and_checked_like_any_other(painter: Painter, models: Path, tmp_path: Path) -> None:
+    info = ModelLibrary([models]).usable("virtual")
+    for request in (LoadRequest(model="virtual"), VerifyRequest(model="virtual"),
+                    ConvertRequest(model="virtual", name="made", dtype=NumberFormat.FP16)):  # fmt: skip
+        *_, end = painter.perform(Work(request, model=info), StopSignal())
+        assert isinstance(end, Finished), end
+    real, made = load_file(models / "real.safetensors"), load_file(tmp_path / "made.safetensors")
+    assert all(torch.equal(real[name], made[name]) for name in real)
+
+
+def test_it_is_renamed_and_thrown_away_with_its_picture(models: Path, tmp_path: Path) -> None:
+    (models / "virtual.preview.png").write_bytes(b"picture")
+    database = Database(tmp_path / "easel.db")
+    library = ModelLibrary([models])
+    tidier = Tidier(library, Shelf(database))
+    assert tidier.rename("virtual", "other") == "other"
+    assert {file.name for file in models.iterdir()} >= {"other.recipe.json", "other.preview.png"}
+    assert library.usable("other").made_of
+    tidier.throw_away("other")
+    assert not list(models.glob("other*"))
+    database.close()

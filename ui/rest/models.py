@@ -14,6 +14,7 @@ from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from pipelines.jobs.tidying import Tidier, key_of
+from pipelines.models.recipes import ending_of
 from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.models.sidecars import preview_of, sidecar_of
 from pipelines.storage.images import ImageStore, ModelUse, thumbnail_of
@@ -182,5 +183,5 @@ def detailed(models: Models, info: ModelInfo) -> dict[str, Any]:
         "hashes": {"short": hashes.short, "auto_v3": hashes.auto_v3, "sha256": hashes.sha256} if hashes else None,
         "file": path.name,
         "at_hand": models.at_hand,
-        "form": "folder" if path.is_dir() else path.suffix.removeprefix("."),
+        "form": "folder" if path.is_dir() else ending_of(path).removeprefix("."),
     }
