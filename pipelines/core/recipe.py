@@ -85,6 +85,13 @@ class Mix(BaseModel):
                 )
             for weight in weights:
                 _check(parameter, weight)
+        alpha = method.parameter("alpha")
+        if self.vae_weight is not None:
+            if alpha is None or not alpha.by_block:
+                raise InvalidRequest(
+                    f"{method.label} knows no weight for the VAE", fix="use A, B, base, or a file", field="vae"
+                )
+            _check(alpha, self.vae_weight)
         if self.elemental and not any(one.key == "alpha" and one.by_block for one in method.parameters):
             raise InvalidRequest(f"{method.label} has no weights for elements", fix="leave them out", field="elemental")
         return self
@@ -133,7 +140,7 @@ class Mix(BaseModel):
     @classmethod
     def _known_vae(cls, text: str) -> str:
         spelled = text.strip()
-        if len(spelled) == 1 and spelled.isalpha():
+        if len(spelled) == 1 and spelled.isascii() and spelled.isalpha():
             return spelled.upper()
         if spelled.lower() in {BASE_WEIGHT, FROM_FILE}:
             return spelled.lower()

@@ -13,12 +13,13 @@ from pipelines.core.request import NumberFormat
 from pipelines.models.convert import unpickled
 from pipelines.models.folder import FolderReader
 from pipelines.models.forms import folder_as_file, write_as_folder
+from pipelines.models.headers import SUFFIX
 from pipelines.models.opening import blueprint_of
 from pipelines.models.peculiar import peculiar_of
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.rounding import Rounding, rounding_to, same_file
 from pipelines.models.single import read_single
-from pipelines.models.writing import BYTES_A_WORD, SUFFIX, Planned, size_of, write_tensors
+from pipelines.models.writing import BYTES_A_WORD, Planned, size_of, write_tensors
 from pipelines.storage.files import OURS, make_folder, whole_file
 
 

@@ -47,9 +47,18 @@ class _Download:
     view: DownloadView
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def now(self, **changes: object) -> None:
-        self.view = self.view.model_copy(update=changes)
+        """What its thread tells; nothing any more once it was stopped."""
+        with self.lock:
+            if not self.stop.is_set():
+                self.view = self.view.model_copy(update=changes)
+
+    def end(self) -> None:
+        with self.lock:
+            self.stop.set()
+            self.view = self.view.model_copy(update={"state": "stopped"})
 
 
 class Fetcher:
@@ -89,8 +98,7 @@ class Fetcher:
             if found is None:
                 raise UnknownName(f"There is no download {download!r}", fix="reload the page to see those there are")
             if found.view.state == "running":
-                found.stop.set()
-                found.now(state="stopped")
+                found.end()
             else:
                 del self._downloads[download]
         return found.view
@@ -111,8 +119,7 @@ class Fetcher:
             with closing(web.client):
                 self._follow(made, web, name)
         except Exception as error:  # noqa: BLE001, nobody else would tell of it
-            if not made.stop.is_set():
-                made.now(state="failed", problem=problem_of(error))
+            made.now(state="failed", problem=problem_of(error))
 
     def _follow(self, made: _Download, web: Web, name: str | None) -> None:
         wanted = web.find(made.view.source, name)

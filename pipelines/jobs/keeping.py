@@ -19,10 +19,10 @@ from pipelines.core.request import (
 )
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.converting import Form, convert
+from pipelines.models.headers import SUFFIX
 from pipelines.models.memory import RanOut
 from pipelines.models.residency import Residency
 from pipelines.models.verify import verify
-from pipelines.models.writing import SUFFIX
 from pipelines.storage.files import safe_name
 
 

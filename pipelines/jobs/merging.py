@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,14 @@ from pipelines.merging.metadata import ingredient_of, metadata_of
 from pipelines.merging.plan import Plan, counts, plan
 from pipelines.merging.sources import Source, opened
 from pipelines.models.hashing import Hashing, HashingBeside, read_through
+from pipelines.models.headers import SUFFIX
 from pipelines.models.lora.changes import Changes, changes_of
 from pipelines.models.lora.file import read_lora
 from pipelines.models.lora.fit import Fit, fit, model_of, warnings
 from pipelines.models.lora.strength import Strength
 from pipelines.models.rounding import rounding_to
-from pipelines.models.writing import BYTES_A_WORD, SUFFIX, Planned, size_of, write_tensors
+from pipelines.models.scan import stamp_of
+from pipelines.models.writing import BYTES_A_WORD, Planned, size_of, write_tensors
 from pipelines.storage.files import make_folder, storage_problem, whole_file
 
 SPARE_BYTES = 64 * 1024 * 1024
@@ -90,14 +92,19 @@ def check_name(target: Path, inputs: Iterable[ModelInfo], *, overwrite: bool) ->
     if target.suffix != SUFFIX:
         raise InvalidRequest(
             f"Models are written as {SUFFIX}, not {target.suffix or 'a folder'}",
-            fix=f"use -o {target.with_suffix(SUFFIX).name}", field="output",
+            fix=f"use -o {target.stem or 'mix'}{SUFFIX}", field="output",
         )  # fmt: skip
     paths = [Path(info.path) for info in inputs]
-    if target.exists() and any(path.exists() and path.samefile(target) for path in paths):
+    if target.exists() and any(path.exists() and _is_part_of(target, path) for path in paths):
         raise Conflict(f"{target.name} is one of the models that are mixed", fix="choose another name", field="output")
     alike = [one for one in _names_in(target.parent) if one.casefold() == target.name.casefold()]
     if alike and not (overwrite and alike == [target.name]):
         raise _taken(alike[0])
+
+
+def _is_part_of(target: Path, model: Path) -> bool:
+    """Whether `target` is the model's file, or lies in its folder."""
+    return target.samefile(model) or target.resolve().is_relative_to(model.resolve())
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -145,6 +152,7 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
     meanwhile, ModelUnusable for numbers that the result cannot hold, StorageProblem. Nothing is written then.
     """
     with prepared(order) as kitchen:
+        stamps = stamps_of(info for info, _ in order.loras)
         for note in kitchen.notes:
             yield Noted(text=note)
         recipe = order.recipe or (yield from recipe_of(kitchen, book))
@@ -165,8 +173,21 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
                     yield Worked(done=looked + done, total=total)
             for source in (*kitchen.sources, *([kitchen.vae] if kitchen.vae else [])):
                 source.check_unchanged()
+            check_stamps(stamps)
             found = hashing.found
         yield found
+
+
+def stamps_of(infos: Iterable[ModelInfo]) -> dict[str, str]:
+    """What changes whenever one of these files does, by path."""
+    return {info.path: stamp_of(Path(info.path)) for info in infos}
+
+
+def check_stamps(stamps: Mapping[str, str]) -> None:
+    """Raises Conflict when a file is no longer as it was."""
+    for path, stamp in stamps.items():
+        if stamp_of(Path(path)) != stamp:
+            raise Conflict(f"{Path(path).name} was changed or removed meanwhile", fix="begin again", field="model")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pipelines.models.single import read_single
 
 def blocks_in(info: ModelInfo) -> Blocks:
     """The blocks of a model. Raises InvalidRequest for one that has none, ModelUnusable."""
-    path = Path(info.path)
+    path = Path(info.made_of[0] if info.made_of else info.path)
     if path.is_dir():
         return blocks_of(FolderReader(path, info.name).blueprint().family)
     single = read_single(path, info.name)

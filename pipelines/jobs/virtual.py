@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+import weakref
 from collections import OrderedDict
 from pathlib import Path
 
@@ -26,6 +28,7 @@ class Realiser:
 
     def __init__(self, place: Path) -> None:
         self._folder = place / f"{OURS}{os.getpid()}-mixed"
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # at the end of this process, too
         self._made: OrderedDict[str, ModelInfo] = OrderedDict()
         self._hashes: dict[str, str] = {}
 
@@ -37,13 +40,15 @@ class Realiser:
             return info
         stamps = "\n".join(stamp_of(Path(path)) for path in (info.path, *info.made_of))
         key = hashlib.sha256(stamps.encode()).hexdigest()
-        if key not in self._made:
+        if key not in self._made or not Path(self._made[key].path).exists():
             self._made[key] = self._mixed(info, self._folder / f"{key[:16]}.safetensors")
         self._made.move_to_end(key)
         while len(self._made) > KEPT:
             _, oldest = self._made.popitem(last=False)
             Path(oldest.path).unlink(missing_ok=True)
-        return self._made[key].model_copy(update={"name": info.name, "vae_from": info.vae_from})
+        return self._made[key].model_copy(
+            update={"name": info.name, "vae_from": info.vae_from, "text_from": info.text_from}
+        )
 
     def _mixed(self, info: ModelInfo, target: Path) -> ModelInfo:
         recipe = recipe_at(Path(info.path))

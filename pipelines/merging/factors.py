@@ -44,7 +44,7 @@ def factors_of(parts: dict[str, Tensor], shape: tuple[int, ...] | None, name: st
             fix="bake it into its model, then extract a LoRA from that", field="lora",
         )  # fmt: skip
     if "up" in parts:
-        up, down = lora_factors(parts)
+        up, down = _balanced(*lora_factors(parts))
         if "mid" in parts:
             core = torch.einsum("mnkl,ni->mikl", parts["mid"], down)
             return Factors(up, core.flatten(1), tuple(core.shape[1:]))
@@ -54,6 +54,15 @@ def factors_of(parts: dict[str, Tensor], shape: tuple[int, ...] | None, name: st
     if "lokr_2a" in parts and "lokr_t2" not in parts:
         return _of_kronecker(parts)
     return difference(parts, shape or _shape_of(parts))
+
+
+def _balanced(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
+    """The same product, with factors of one size: a large alpha must not overflow one of them."""
+    sizes = float(up.norm()), float(down.norm())
+    if not min(sizes) > 0:
+        return up, down
+    root = (sizes[1] / sizes[0]) ** 0.5
+    return up * root, down / root
 
 
 def _of_products(parts: dict[str, Tensor], shape: tuple[int, ...] | None) -> Factors:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from pipelines.core.blocks import blocks_of
 from pipelines.core.error import InvalidRequest, ModelUnusable
 from pipelines.core.model import Family
 from pipelines.merging.factors import Factors, added, factored, factors_of, shrunk
+from pipelines.merging.plan import fits
 from pipelines.merging.sizes import Size
 from pipelines.merging.sources import Source
+from pipelines.models.lora.adapters import Misfit
 from pipelines.models.lora.changes import parts_of
 from pipelines.models.lora.file import LoraFile, Module
 from pipelines.models.lora.names import ATTENDS, Target, every_name, targets, written
@@ -50,7 +53,7 @@ class MadeLora:
         for name in sorted(self.modules):
             factors = self.modules[name]
             ones = (1,) * (len(factors.kernel) - 1)
-            made[f"{name}.alpha"] = torch.tensor(float(factors.rank), dtype=dtype)
+            made[f"{name}.alpha"] = torch.tensor(float(factors.rank))
             made[f"{name}.lora_down.weight"] = factors.down.reshape(factors.rank, *factors.kernel).to(dtype)
             made[f"{name}.lora_up.weight"] = factors.up.reshape(*factors.up.shape, *ones).to(dtype)
         return made | {name: tensor.to(dtype) for name, tensor in sorted(self.vectors.items())}
@@ -86,13 +89,15 @@ def combined(makers: Sequence[Maker], size: Size) -> Iterator[tuple[int, int] | 
             weight = strength.at(target, blocks)
             parts = parts_of(lora, tensors, module)
             name = written(target, family)
-            _add_vectors(made, name, parts, weight)
-            if set(parts) - {*SPECIAL, "alpha"} and weight:
-                whole = {part: tensor for part, tensor in parts.items() if part not in SPECIAL}
-                factors = _with_kernel(factors_of(whole, None, module.name), target)
-                modules.setdefault(name, []).append((factors, weight))
+            with _fitting(module.name):
+                _add_vectors(made, name, parts, weight)
+                if set(parts) - {*SPECIAL, "alpha"} and weight:
+                    whole = {part: tensor for part, tensor in parts.items() if part not in SPECIAL}
+                    factors = _with_kernel(factors_of(whole, None, module.name), target)
+                    modules.setdefault(name, []).append((factors, weight))
     for done, (name, several) in enumerate(modules.items(), start=1):
-        made.modules[name] = _sum_of(name, several, size)
+        with _fitting(name):
+            made.modules[name] = _sum_of(name, several, size)
         yield done + count, len(modules) + total
     if not made.modules and not made.vectors:
         raise InvalidRequest("Nothing would be left: every strength is 0", fix="give another", field="lora")
@@ -108,6 +113,18 @@ def _with_kernel(factors: Factors | Tensor, target: Target) -> Factors | Tensor:
     if isinstance(factors, Tensor) or len(factors.kernel) > 1 or not target.module.endswith(CONVOLVE):
         return factors
     return replace(factors, kernel=(factors.kernel[0] // 9, 3, 3))
+
+
+@contextmanager
+def _fitting(name: str) -> Iterator[None]:
+    """Whatever torch says about shapes that do not go together, as ModelUnusable."""
+    try:
+        yield
+    except (RuntimeError, Misfit) as error:
+        raise ModelUnusable(
+            f"The parts of {name} do not fit each other", fix="use LoRAs for one kind of model", field="lora",
+            detail=str(error),
+        ) from error  # fmt: skip
 
 
 def _target_of(module: Module, table: Mapping[str, Target], lora: LoraFile) -> Target:
@@ -213,7 +230,18 @@ def _size_for(target: Target, tuned: Source, wanted: Extraction) -> Size | None:
 
 
 def _difference(target: Target, tuned: Source, base: Source) -> Tensor:
-    whole = tuned.weights[target.weight].whole().float() - base.weights[target.weight].whole().float()
+    ours, theirs = (source.weights[target.weight] for source in (tuned, base))
+    if fits(target.weight, ours.shape, theirs.shape) != -1:
+        raise InvalidRequest(
+            f"{target.weight} has other sides in {base.name!r}", fix="take a model and the one it was trained from",
+            field="model",
+        )  # fmt: skip
+    whole = ours.whole().float() - theirs.whole().float().reshape(ours.shape)
+    if not bool(whole.isfinite().all()):
+        raise ModelUnusable(
+            f"{tuned.name!r} or {base.name!r} holds numbers that are none, in {target.weight}", fix="use another",
+            field="model",
+        )  # fmt: skip
     thirds = {View.QUERY: 0, View.KEY: 1, View.VALUE: 2}
     if target.view in thirds:
         return whole.chunk(3)[thirds[target.view]]

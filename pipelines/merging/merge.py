@@ -84,7 +84,9 @@ class Merge:
         self._scale = scale_of(found)
 
     def _compared(self) -> Iterable[Step]:
-        return (step for step in self.plan.steps if step.is_mixed and not step.name.startswith(VAE))
+        """Not the VAE's, nor the one tensor that may have other channels in each."""
+        mixed = (step for step in self.plan.steps if step.is_mixed and not step.name.startswith(VAE))
+        return (step for step in mixed if len({weight.numel for weight in step.weights}) == 1)
 
     def planned(self) -> list[Planned]:
         """The tensors of the result, made when they are written. `look` comes first."""

@@ -9,6 +9,7 @@ from pipelines.core.model import Kind
 from pipelines.core.recipe import FROM_FILE, Mix, letters
 from pipelines.merging.sources import Source, Weight
 from pipelines.merging.weighting import Values, Weighting
+from pipelines.models.blueprint import LATENT_CHANNELS
 from pipelines.models.layouts import FIRST
 from pipelines.models.recognise import MARKS
 
@@ -20,6 +21,7 @@ OPTIONAL = (
 """Of text encoders: some files have these, others of the same family do not."""
 UNUSED_LAYER = "transformer.resblocks.23."
 """SD 2.x's last one, which is in some files and used by none."""
+LATENTS_IN = f"{VAE}decoder.conv_in.weight"
 NAMED = 5
 """Tensors that a refusal names."""
 
@@ -82,7 +84,7 @@ def plan(mix: Mix, sources: Sequence[Source], vae_from: Source | None = None) ->
         elif mix.vae != FROM_FILE:
             steps.append(Step(name, (_chosen_vae(mix, name, sources) or found[0],)))
     if mix.vae == FROM_FILE:
-        steps += _vae_of(vae_from)
+        steps += _vae_of(vae_from, sources[0])
     return Plan(tuple(steps), sources[0], blocks, tuple(notes))
 
 
@@ -123,10 +125,21 @@ def _chosen_vae(mix: Mix, name: str, sources: Sequence[Source]) -> Weight | None
     return sources[place].weights.get(name) if place >= 0 else None
 
 
-def _vae_of(source: Source | None) -> Iterator[Step]:
+def _vae_of(source: Source | None, first: Source) -> Iterator[Step]:
     names = source.below(VAE) if source else []
     if source is None or not names:
         raise InvalidRequest("The file given holds no VAE", fix="choose a VAE, or a model that has one", field="vae")
+    own = first.below(VAE)
+    wrong = set(names) ^ set(own) if own else set()
+    wrong |= {name for name in set(names) & set(own)
+              if fits(name, first.weights[name].shape, source.weights[name].shape) is None}  # fmt: skip
+    taken = source.weights.get(LATENTS_IN)
+    if wrong or (taken is not None and len(taken.shape) == 4 and not own and taken.shape[1] != LATENT_CHANNELS):
+        told = f": {', '.join(sorted(wrong)[:NAMED])} differ" if wrong else ""
+        raise InvalidRequest(
+            f"The VAE of {source.name!r} is none for {first.name!r}{told}", fix="choose a VAE for this kind of model",
+            field="vae",
+        )  # fmt: skip
     yield from (Step(name, (source.weights[name],)) for name in names)
 
 
@@ -175,7 +188,7 @@ def fits(name: str, ours: tuple[int, ...], theirs: tuple[int, ...]) -> int | Non
     if _squeezed(ours) == _squeezed(theirs):
         return -1
     if name == FIRST_CONVOLUTION and len(ours) == len(theirs) == 4 and ours[0] == theirs[0] and ours[2:] == theirs[2:]:
-        return min(ours[1], theirs[1])
+        return LATENT_CHANNELS if min(ours[1], theirs[1]) >= LATENT_CHANNELS else None
     return None
 
 

@@ -85,6 +85,10 @@ def _states(path: Path) -> States:
 def opened(info: ModelInfo) -> Iterator[Source]:
     """The model `info` as long as the context lasts. Raises ModelUnusable."""
     path = Path(info.path)
+    if info.ingredients:
+        raise ModelUnusable(
+            f"{info.name!r} is a recipe, and no file yet", fix="mix it into one first: merge --recipe", field="model"
+        )
     if path.is_dir():
         yield _folder(path, info)
         return
@@ -137,6 +141,7 @@ def _respelled(single: SingleFile) -> tuple[list[Planned], tuple[str, ...]]:
     return planned, tuple(roots)
 
 
+VAE_TOPS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 TOPS = ("input_blocks.", "middle_block.", "output_blocks.", "out.", "time_embed.", "label_emb.")
 
 
@@ -148,7 +153,9 @@ def _name(name: str, single: SingleFile) -> str:
         if name.startswith(root) and (root or name.startswith(TOPS)):
             return UNET + name.removeprefix(root)
     if found.vae and found.vae.root != VAE and name.startswith(found.vae.root):
-        return VAE + name.removeprefix(found.vae.root)
+        inner = name.removeprefix(found.vae.root)
+        if inner.startswith(VAE_TOPS):
+            return VAE + inner
     for text, root in _towers(found.text_encoders, found.family):
         own = text.root + ("text_model." if text.layout.has[0].startswith("text_model.") else "")
         if own != root and name.startswith(own):

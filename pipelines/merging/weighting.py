@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipelines.core.blocks import BASE, VAE, Blocks
+from pipelines.core.error import InvalidRequest
 from pipelines.core.recipe import BASE_WEIGHT, Mix
 from pipelines.merging.elemental import Rule, ratio_of, read_rules
 
@@ -19,7 +20,13 @@ class Weighting:
     blocks: Blocks
 
     def __post_init__(self) -> None:
-        _ = self._by_block, self._rules
+        _ = self._by_block
+        alpha = self.mix.described.parameter("alpha")
+        for rule in self._rules:
+            if alpha and not alpha.low <= rule.ratio <= alpha.high:
+                raise InvalidRequest(
+                    f"A rule asks for {rule.ratio:g}", fix=f"use {alpha.low:g} to {alpha.high:g}", field="elemental"
+                )
 
     @cached_property
     def _by_block(self) -> Mapping[str, Mapping[str, float]]:

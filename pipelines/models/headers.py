@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+SUFFIX = ".safetensors"
 LONGEST_HEADER = 100_000_000
 """Bytes; the reference implementation refuses longer ones too."""
 MOST_TENSORS = 65_536

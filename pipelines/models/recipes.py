@@ -37,7 +37,7 @@ def recipe_at(path: Path) -> Recipe:
     try:
         is_model = path.suffix.casefold() == MODEL
         text = read_header(path).metadata.get(METADATA_KEY) if is_model else _document(path)
-    except (OSError, DamagedFile, ValueError) as error:
+    except (OSError, DamagedFile, ValueError, TypeError, RecursionError) as error:  # TOML has dates, JSON has none
         raise InvalidRequest(
             f"{path.name} cannot be read as a recipe", fix="use a file that Easel wrote", field="recipe",
             detail=str(error),

@@ -256,7 +256,13 @@ def _gathered(info: ModelInfo, models: Mapping[str, ModelInfo]) -> ModelInfo:
             return info.model_copy(update={"problem": problem})
         paths.append(found)
     first = paths[0]
-    told = {"family": first.family, "task": first.task, "native_size": first.native_size, "dtype": first.dtype}
+    told: dict[str, object] = {
+        "family": first.family,
+        "task": first.task,
+        "native_size": first.native_size,
+        "dtype": first.dtype,
+    }
+    told |= {"vae_from": first.vae_from, "text_from": first.text_from, "problem": first.problem}
     return info.model_copy(update={**told, "prediction": first.prediction, "made_of": tuple(one.path for one in paths)})
 
 

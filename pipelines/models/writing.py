@@ -21,7 +21,6 @@ FORMATS: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 """safetensors' words for the formats that torch computes with."""
 SPELLED: Mapping[torch.dtype, str] = {dtype: word for word, dtype in FORMATS.items()}
-SUFFIX = ".safetensors"
 BYTES_A_WORD = 32 * 1024 * 1024
 """Written between two words of how far it is."""
 ALIGNED = 8

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import app
 from tests.cli.running import ROOT, Easel
 
 
@@ -26,5 +27,21 @@ def easel(tmp_path: Path) -> Easel:
         done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=240, check=False)
         assert not list(elsewhere.glob("*.db")), "a command wrote into the current folder"
         return done
+
+    return run
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Easel:
+    """The same within this process, which has torch already: for the many ways in which a command is refused."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        given = ["app.py", *words, "--data", str(tmp_path / "data")]
+        monkeypatch.setattr(sys, "argv", given)
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(given, int(ended.value.code or 0), said.out, said.err)
 
     return run

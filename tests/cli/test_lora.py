@@ -103,7 +103,7 @@ def test_a_picture_is_painted_with_a_lora_and_remembers_it(easel: Easel, tmp_pat
     ],
 )
 def test_what_cannot_work_is_one_line(
-    words: list[str], complaint: str, easel: Easel, folder: Path, tmp_path: Path
+    words: list[str], complaint: str, inside: Easel, folder: Path, tmp_path: Path
 ) -> None:
     def spelled(word: str) -> str:
         for name in ("BASE", "TUNED", "ONE"):
@@ -112,5 +112,5 @@ def test_what_cannot_work_is_one_line(
         return word
 
     target = tmp_path / "out.safetensors"
-    assert_complains(easel("lora", *map(spelled, words), "-o", str(target)), complaint)
+    assert_complains(inside("lora", *map(spelled, words), "-o", str(target)), complaint)
     assert not target.exists()

@@ -106,16 +106,16 @@ def test_a_dry_run_tells_and_writes_nothing(easel: Easel, files: list[str], tmp_
     ],
 )
 def test_what_cannot_work_is_one_line(
-    words: list[str], complaint: str, easel: Easel, files: list[str], tmp_path: Path
+    words: list[str], complaint: str, inside: Easel, files: list[str], tmp_path: Path
 ) -> None:
     named = dict(zip("ABC", files, strict=True))
     target = tmp_path / "mix.safetensors"
-    done = easel("merge", *(named.get(word, word) for word in words), "-o", str(target))
+    done = inside("merge", *(named.get(word, word) for word in words), "-o", str(target))
     assert_complains(done, complaint)
     assert not target.exists()
 
 
-def test_the_result_is_not_written_nowhere_or_over_another(easel: Easel, files: list[str], tmp_path: Path) -> None:
-    assert_complains(easel("merge", *files[:2]), "give a file with -o")
-    assert_complains(easel("merge", *files[:2], "-o", files[0], "--overwrite"), "is one of the models")
-    assert_complains(easel("merge", *files[:2], "-o", files[2]), "There is already a c.safetensors")
+def test_the_result_is_not_written_nowhere_or_over_another(inside: Easel, files: list[str], tmp_path: Path) -> None:
+    assert_complains(inside("merge", *files[:2]), "give a file with -o")
+    assert_complains(inside("merge", *files[:2], "-o", files[0], "--overwrite"), "is one of the models")
+    assert_complains(inside("merge", *files[:2], "-o", files[2]), "There is already a c.safetensors")

@@ -162,15 +162,15 @@ def test_a_name_longer_than_any_file_is_no_model(easel: Easel) -> None:
 
 
 @pytest.mark.parametrize("ending", [".ckpt", ".pt", ".PTH", ".bin", ".SafeTensors"])
-def test_a_model_is_never_written_as_what_it_is_not(ending: str, easel: Easel, tmp_path: Path) -> None:
-    done = easel("models", "convert", "flat", "-o", str(tmp_path / f"out{ending}"))
+def test_a_model_is_never_written_as_what_it_is_not(ending: str, inside: Easel, tmp_path: Path) -> None:
+    done = inside("models", "convert", "flat", "-o", str(tmp_path / f"out{ending}"))
     assert_complains(done, f"written as .safetensors, not {ending}", "use -o out.safetensors")
     assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.parametrize("place", ["/proc/x", "/proc/x.safetensors", f"{'x' * 300}", "/dev/null/x"])
-def test_a_place_that_cannot_be_written_is_said_in_one_line(place: str, easel: Easel) -> None:
-    assert_complains(easel("models", "convert", "flat", "-o", place))
+def test_a_place_that_cannot_be_written_is_said_in_one_line(place: str, inside: Easel) -> None:
+    assert_complains(inside("models", "convert", "flat", "-o", place))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pipelines.core.error import InvalidRequest, StorageProblem
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import ConvertRequest
+from pipelines.models.headers import SUFFIX
 from pipelines.models.hub import cached
 from pipelines.models.reading import size_on_disk
 from pipelines.models.scan import SUFFIXES, ModelLibrary
@@ -79,14 +80,13 @@ class Wanted:
 
 def convert_one(name_or_path: str, folders: Folders, wanted: Wanted, *, as_json: bool) -> None:
     """Write a model in another form. Raises Conflict, InvalidRequest, ModelUnusable, StorageProblem."""
-    from pipelines.jobs.converting import Form, convert  # noqa: PLC0415, see above
-    from pipelines.models.writing import SUFFIX  # noqa: PLC0415, see above
-
     ending = wanted.output.suffix
     if ending.lower() in SUFFIXES and ending != SUFFIX:  # else it would become a folder of that name
         raise InvalidRequest(
             f"Models are written as {SUFFIX}, not {ending}", fix=f"use -o {wanted.output.with_suffix(SUFFIX).name}"
         )
+    from pipelines.jobs.converting import Form, convert  # noqa: PLC0415, see above
+
     info = pick(name_or_path, folders).info
     settings = {"dtype": wanted.dtype, "pruned": wanted.pruned}
     asked = ConvertRequest.model_validate({"model": info.name, "name": wanted.output.stem, **settings})

@@ -33,6 +33,9 @@ def changed(weight: Tensor, parts: Parts, strength: float) -> Tensor:
     if "a1" in parts:
         return weight + strength * _glora(weight, parts)
     delta = difference(parts, tuple(weight.shape))
+    if "magnitude" in parts:  # PEFT's: always of rows, in whatever shape
+        rows = parts["magnitude"].reshape(-1, *[1] * (weight.ndim - 1))
+        return weight + strength * (_decomposed(weight + delta, rows) - weight)
     if "dora" in parts:
         return weight + strength * (_decomposed(weight + delta, parts["dora"]) - weight)
     return weight + strength * delta

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -40,7 +40,8 @@ class Change:
         """The same of the bias."""
         for part in BIASES:
             if part in self.module.parts:
-                bias = bias + self.strength * self._parts(bias.device)[part].reshape(bias.shape)
+                own = self._parts(bias.device)[part]
+                bias = self._tried(partial(_added, bias, own, self.strength))
         return bias
 
     @property
@@ -92,6 +93,10 @@ class Changes:
             is_bias = name == change.target.bias
             whole = _in_view(whole, change.target.view, change.of_bias if is_bias else change.of)
         return whole
+
+
+def _added(bias: Tensor, own: Tensor, strength: float) -> Tensor:
+    return bias + strength * own.reshape(bias.shape)
 
 
 def _in_view(whole: Tensor, view: View, work: Callable[[Tensor], Tensor]) -> Tensor:

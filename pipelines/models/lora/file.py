@@ -20,7 +20,7 @@ PARTS: tuple[tuple[str, str], ...] = (
     (r"\.lora_linear_layer\.up\.weight", "up"), (r"\.lora_linear_layer\.down\.weight", "down"),
     (r"\.lora\.up\.weight", "up"), (r"\.lora\.down\.weight", "down"),
     (r"_lora\.up\.weight", "up"), (r"_lora\.down\.weight", "down"),
-    (r"\.lora_magnitude_vector(?:\.default)?(?:\.weight)?", "dora"), (r"\.dora_scale", "dora"),
+    (r"\.lora_magnitude_vector(?:\.default)?(?:\.weight)?", "magnitude"), (r"\.dora_scale", "dora"),
     (r"\.hada_w1_a", "hada_1a"), (r"\.hada_w1_b", "hada_1b"), (r"\.hada_w2_a", "hada_2a"), (r"\.hada_w2_b", "hada_2b"),
     (r"\.hada_t1", "hada_t1"), (r"\.hada_t2", "hada_t2"),
     (r"\.lokr_w1", "lokr_1"), (r"\.lokr_w1_a", "lokr_1a"), (r"\.lokr_w1_b", "lokr_1b"),
@@ -134,6 +134,10 @@ TOGETHER = (
 """Parts of which neither means anything without the other."""
 
 
+FACTORS = {"hada_1b", "hada_2b", "lokr_1b", "lokr_2b", "a1", "a2", "b1", "b2"}
+"""Parts that a rank is read from, besides LoRA's own."""
+
+
 def _faults_of(module: Module, entries: Mapping[str, TensorEntry]) -> Iterator[str]:
     for one, other in TOGETHER:
         for there, missing in ((one, other), (other, one)):
@@ -144,6 +148,9 @@ def _faults_of(module: Module, entries: Mapping[str, TensorEntry]) -> Iterator[s
             yield f"keeps {module.parts[part]} as {entry.dtype}, which no weights are"
         if part == "alpha" and entry.numel != 1:
             yield f"has more than one alpha at {module.name}"
+    for part in FACTORS & entries.keys():
+        if not entries[part].numel:
+            yield f"has no rank at {module.name}"
     up, down = entries.get("up"), entries.get("down")
     if up and down:
         if len(up.shape) < 2 or len(down.shape) < 2 or not math.prod(down.shape[:1]):

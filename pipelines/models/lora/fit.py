@@ -11,7 +11,7 @@ from pipelines.models.lora.names import Part, Target, targets
 from pipelines.models.names import View
 from pipelines.models.recognise import family_of_lora
 
-READ = frozenset({"oft", "ia3", "a1", "dora"})
+READ = frozenset({"oft", "ia3", "a1", "dora", "magnitude"})
 """Parts of the kinds that read the weight they change."""
 NAMED = 5
 """Modules that a message names."""
@@ -92,7 +92,7 @@ def fit(lora: LoraFile, model: Model) -> Fit:
     matched, unmatched = [], list(lora.unread)
     for name, module in lora.modules.items():
         target = model.table.get(name)
-        if target is None or module.kind is None:
+        if target is None or module.kind is None or (target.bias is None and _is_bias(module)):
             unmatched.append(name)
         else:
             _check_shape(lora, module, model.shapes[target], model.name)
@@ -103,6 +103,11 @@ def fit(lora: LoraFile, model: Model) -> Fit:
             fix="use a LoRA for this kind of model", field="lora",
         )  # fmt: skip
     return Fit(lora, matched, tuple(unmatched), own)
+
+
+def _is_bias(module: Module) -> bool:
+    """Whether it changes nothing but a bias."""
+    return not module.parts.keys() - {"diff_bias", "norm_bias", "alpha"}
 
 
 def _check_shape(lora: LoraFile, module: Module, shape: tuple[int, ...], model: str) -> None:

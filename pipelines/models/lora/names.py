@@ -15,6 +15,8 @@ from pipelines.models.names import Names, View, open_clip_names, unet_names
 
 UNET_ROOT = "model.diffusion_model."
 TEXT_MODEL = "text_model."
+PROJECTION = "text_projection"
+"""Beside the text model, not below it."""
 LAYERS = 2
 """Resnets of a level on the way down, in every Stable Diffusion."""
 
@@ -85,7 +87,7 @@ def _modules(inner: Collection[str], table: Names | None, root: str, part: Part,
     """The modules whose weights are among `inner`, the names below `root`."""
     for module, weight, bias, view in _pairs(inner, table):
         if weight in inner:
-            below = f"{TEXT_MODEL}{module}" if part is Part.TEXT else module
+            below = f"{TEXT_MODEL}{module}" if part is Part.TEXT and module != PROJECTION else module
             yield Target(part, tower, below, root + weight, root + bias if bias in inner else None, view)
 
 

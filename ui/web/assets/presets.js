@@ -69,11 +69,12 @@ function named() {
   return props.presets.find(preset => preset.own && preset.name.toLowerCase() === name);
 }
 
+const isSame = (one, other) => one === other || JSON.stringify(one) === JSON.stringify(other);
 const isChosen = preset => preset.name === chosen?.name && preset.own === chosen.own;
 
 function present() {
   const equal = props.presets.filter(preset =>
-    Object.entries(preset.values).every(([name, value]) => Easel.form.values[name] === value),
+    Object.entries(preset.values).every(([name, value]) => isSame(Easel.form.values[name], value)),
   );
   return equal.find(isChosen) ?? equal[0];
 }
