@@ -239,3 +239,22 @@ class TestExtraction:
             self.taken(models, Extraction(Size(2)), tuned="base")
         with pytest.raises(InvalidRequest, match=r"is SDXL, and 'other' is SD 1.x"):
             self.taken(models, Extraction(Size(2)), base="other")
+
+
+def test_a_large_alpha_overflows_no_factor_and_another_width_is_refused(tmp_path: Path) -> None:
+    flat = f"lora_unet_{MODULE.replace('.', '_')}"
+    loud = {f"{flat}.lora_up.weight": torch.full((8, 2), 100.0), f"{flat}.lora_down.weight": torch.full((2, 6), 1e-3),
+            f"{flat}.alpha": torch.tensor(2000.0)}  # fmt: skip
+    made = result((lora(tmp_path, "loud", loud), Strength())).tensors(torch.float16)
+    assert all(bool(tensor.isfinite().all()) for tensor in made.values())
+    np.testing.assert_allclose(product(made, flat), product(loud, flat), rtol=5e-3)
+    narrow = lora(tmp_path, "narrow", pair(flat, 8, (5,), 2, None, 1))
+    with pytest.raises(ModelUnusable, match="do not fit each other; use LoRAs for one kind of model"):
+        result((lora(tmp_path, "wide", pair(flat, 8, (6,), 2, None, 1)), Strength()), (narrow, Strength()))
+
+
+def test_alpha_is_the_rank_in_every_format(tmp_path: Path) -> None:
+    flat = f"lora_unet_{MODULE.replace('.', '_')}"
+    file = lora(tmp_path, "tall", pair(flat, 400, (400,), 301, None, 1))
+    for dtype in (torch.float16, torch.bfloat16):
+        assert float(result((file, Strength())).tensors(dtype)[f"{flat}.alpha"]) == 301

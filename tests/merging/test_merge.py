@@ -19,6 +19,7 @@ from pipelines.merging import merge as module
 from pipelines.merging.merge import Merge
 from pipelines.merging.plan import Plan, plan
 from pipelines.merging.sources import opened
+from pipelines.merging.weighting import Weighting
 from pipelines.models.reading import read_model
 from pipelines.models.rounding import Rounding
 from tests.merging import references
@@ -327,3 +328,37 @@ def test_fp8_is_for_the_denoisers_matrices_only(folder: Path, stack: ExitStack) 
     assert found["model.diffusion_model.middle_block.1.proj_in.weight"].dtype is torch.float8_e4m3fn
     assert found["model.diffusion_model.middle_block.1.norm.weight"].dtype is torch.float16
     assert found[f"{VAE}decoder.conv_in.weight"].dtype is torch.float16
+
+
+def test_cosine_merges_take_models_that_read_other_channels(folder: Path, stack: ExitStack) -> None:
+    files = [file_of(folder, Family.SD1, 0), file_of(folder, Family.SD1, 1, channels=9)]
+    found, _ = mixed(Mix(method="cosine_a", parameters={"alpha": 0.2}), files, stack)
+    assert found["model.diffusion_model.input_blocks.0.0.weight"].shape[1] == 4
+
+
+def test_a_vae_of_another_kind_is_refused_and_what_is_no_vae_left_behind(folder: Path, stack: ExitStack) -> None:
+    files = [file_of(folder, Family.SD1, seed) for seed in (0, 1)]
+    vae = {n.removeprefix(VAE): t for n, t in load_file(files[1]).items() if n.startswith(VAE)}
+    save_file({**vae, "loss.logvar": torch.ones(1), "model_ema.decay": torch.ones(1)}, folder / "untidy.safetensors")
+    found, _ = mixed(Mix(vae="file"), files, stack, vae=folder / "untidy.safetensors")
+    assert not [name for name in found if "logvar" in name or "decay" in name]
+    wide = {**vae, "decoder.conv_in.weight": torch.ones(64, 16, 3, 3)}
+    save_file(wide, folder / "wide.safetensors")
+    save_file({n: t for n, t in vae.items() if "encoder.down" not in n}, folder / "half-vae.safetensors")
+    for name in ("wide", "half-vae"):
+        with pytest.raises(InvalidRequest, match=f"The VAE of '{name}' is none for 'SD1-0-'"):
+            mixed(Mix(vae="file"), files, stack, vae=folder / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"method": "model_stock", "vae": "0.5"}, "Model stock knows no weight for the VAE"),
+        ({"method": "tensor_sum", "vae": "3"}, "Alpha cannot be 3; use 0 to 1"),
+        ({"method": "tensor_sum", "elemental": "::5"}, "A rule asks for 5; use 0 to 1"),
+        ({"vae": "é"}, "says no VAE"),
+    ],
+)
+def test_weights_of_vae_and_elements_keep_to_the_methods_range(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidRequest, match=complaint):
+        Weighting(Mix(**settings), blocks_of(Family.SD1))

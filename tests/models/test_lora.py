@@ -284,3 +284,38 @@ class TestFit:
             read_lora(tmp_path / "lora.safetensors", "lora")
         with pytest.raises(ModelUnusable, match="holds nothing of a LoRA"):
             read_lora(file(tmp_path, {"conv": torch.ones(3)}), "lora")
+
+    def test_a_bias_for_a_module_that_has_none_is_told(self, tmp_path: Path) -> None:
+        made = fitted(tmp_path, {**self.pair(), f"{self.key.replace('to_k', 'to_q')}.diff_b": torch.ones(64)})
+        assert made.unmatched == (self.key.replace("to_k", "to_q"),)
+
+    def test_a_bias_of_another_width_and_a_rank_of_nothing_are_said_to_be_wrong(self, tmp_path: Path) -> None:
+        tensors = {"lora_unet_conv_in.diff_b": torch.ones(5)}
+        made = changed(tmp_path, tensors, Family.SD1, Strength())
+        with pytest.raises(ModelUnusable, match="has parts that do not fit each other, at lora_unet_conv_in"):
+            made.on_original(f"{UNET}input_blocks.0.0.bias", torch.ones(64))
+        empty = {f"{self.key}.hada_w{n}_{s}": torch.ones((64, 0) if s == "a" else (0, 64)) for n in "12" for s in "ab"}
+        with pytest.raises(ModelUnusable, match="has no rank"):
+            fitted(tmp_path, {**empty, f"{self.key}.alpha": torch.tensor(1.0)})
+
+
+def test_pefts_magnitudes_are_of_rows_whatever_their_shape(tmp_path: Path) -> None:
+    """Of a square convolution PEFT keeps (1, out, 1, 1), which old LyCORIS means otherwise."""
+    name, module = CONVOLUTION
+    weight = original(Family.SD1)[name]
+    parts = loras.KINDS["DoRA"](tuple(weight.shape), torch.Generator().manual_seed(1))
+    keys = {"lora_up.weight": "lora_B.weight", "lora_down.weight": "lora_A.weight"}
+    tensors = {f"unet.{module}.{keys[part]}": parts[part] for part in keys}
+    for shape in ((1, -1, 1, 1), (-1,)):
+        magnitudes = {f"unet.{module}.lora_magnitude_vector.weight": parts["dora_scale"].reshape(shape)}
+        made = changed(tmp_path, {**tensors, **magnitudes}, Family.SD1, Strength())
+        plain = {part: t for part, t in parts.items() if part != "alpha"}
+        expected = loras.expected(weight, None, plain, 1.0).weight
+        np.testing.assert_allclose(made.on_original(name, weight.float()).numpy(), expected, rtol=1e-4, atol=2e-5)
+
+
+def test_the_projection_of_the_second_text_encoder_is_found_by_its_usual_names() -> None:
+    table = targets(original(Family.SDXL), Family.SDXL)
+    weight = "conditioner.embedders.1.model.text_projection"
+    for name in ("lora_te2_text_projection", "text_encoder_2.text_projection"):
+        assert table[name].weight == weight

@@ -242,3 +242,13 @@ def test_a_model_that_wants_a_picture_as_well_says_so(tmp_path: Path, starter_fo
     edit(folder / "unet/config.json", lambda config: config.update(in_channels=8))
     with pytest.raises(ModelUnusable, match=r"its UNet takes 8 channels; use one that takes 4 or 9"):
         ModelLibrary([tmp_path]).usable("mine")
+
+
+@pytest.mark.parametrize("text", ["x = 2024-01-01", "x = " + "[" * 5000, "[", "easel = 1", ""])
+def test_a_document_that_is_no_recipe_costs_no_other_model(text: str, tmp_path: Path, starter_folder: Path) -> None:
+    copy_of(starter_folder, tmp_path / "good")
+    (tmp_path / "odd.recipe.toml").write_text(text)
+    found = {info.name: info.problem for info in ModelLibrary([tmp_path]).list()}
+    assert found["good"] is None
+    problem = found["odd"]
+    assert problem is not None and "cannot be read" in problem.problem
