@@ -8,6 +8,7 @@ import logging
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 DEPTH = 8
 """How many folders deep a model may lie below a models folder."""
 SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin"})
+TICK = 1.0
+"""Seconds in which two changes of a folder may have one time."""
 LOOK_SECONDS = 2.0
 """Between two glances at the folders' times."""
 
@@ -161,7 +164,8 @@ class ModelLibrary:
             self._memory.remember(
                 {key: one for key, one in seen.items() if known.get(key) != one}, known.keys() - seen.keys()
             )
-            self._places, self._unsettled = places, any(not one.stamp for one in seen.values())
+            self._places = places
+            self._unsettled = any(not one.stamp for one in seen.values()) or _just_changed(places.values())
             self._show(seen)
 
     def _show(self, seen: Mapping[str, Seen]) -> None:
@@ -264,6 +268,11 @@ def _gathered(info: ModelInfo, models: Mapping[str, ModelInfo]) -> ModelInfo:
     }
     told |= {"vae_from": first.vae_from, "text_from": first.text_from, "problem": first.problem}
     return info.model_copy(update={**told, "prediction": first.prediction, "made_of": tuple(one.path for one in paths)})
+
+
+def _just_changed(times: Iterable[int]) -> bool:
+    """Whether a folder may change once more without its time showing it: clocks of file systems tick slowly."""
+    return any(0 <= time.time_ns() - changed < TICK * 10**9 for changed in times)
 
 
 def _lends(info: ModelInfo) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert
 
 from pipelines.core.model import Seen
+from pipelines.core.presets import STARTER_MODELS
 from pipelines.models import scan
 from pipelines.models.reading import read_model
 from pipelines.models.scan import ModelLibrary, stamp_of
@@ -139,7 +140,7 @@ def test_a_studio_shows_what_it_remembers_and_notices_what_comes_and_goes(shelf:
     write_hollow(folder / "goes.safetensors", TENSORS)
     ModelLibrary([folder], shelf).list()
     (folder / "goes.safetensors").unlink()
-    library = ModelLibrary([folder], shelf)
+    library = ModelLibrary([STARTER_MODELS, folder], shelf)
     end = library.begin()
     try:
         assert "flat" in {info.name for info in library.list()}  # at once, whatever the folders take
