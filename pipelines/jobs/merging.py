@@ -234,11 +234,6 @@ def recipe_of(kitchen: Kitchen, book: HashBook) -> Generator[Worked, None, Recip
     return Recipe(easel=program(), mix=order.mix, models=models, vae_from=vae, loras=uses)
 
 
-def followed(recipe: Recipe, models: tuple[ModelInfo, ...], vae_from: ModelInfo | None, target: Path) -> Order:
-    """The order that repeats `recipe` with files that were found to be its own."""
-    return Order(recipe.mix, models, target, vae_from, recipe=recipe)
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """One thread of torch: slices are small, and several threads for each would only wait for one another."""

@@ -89,11 +89,6 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def recipe_text(metadata: Mapping[str, str]) -> str | None:
-    """The recipe that a file carries, if it does."""
-    return metadata.get(METADATA_KEY)
-
-
 def ingredient_of(source: Source, sha256: str) -> Ingredient:
     """How a recipe names a model."""
     return Ingredient(name=source.name, sha256=sha256, size=sum(size for _, _, size in source.states))
