@@ -32,7 +32,7 @@ from pipelines.models.scan import ModelLibrary
 from pipelines.storage.database import Database
 from pipelines.storage.files import OURS, sweep
 from pipelines.storage.shelf import Shelf
-from tests.models.synthetic import networks, shapes, write_hollow, write_single
+from tests.models.synthetic import networks, shapes, write_folder, write_hollow, write_single
 
 HALF = Mix(parameters={"alpha": 0.5})
 
@@ -160,6 +160,14 @@ class TestNames:
         for target in (files[0], link):
             with pytest.raises(Conflict, match="is one of the models that are mixed"):
                 done(Order(HALF, infos(files[:2]), target, overwrite=True))
+
+    def test_a_file_within_a_model_that_is_a_folder_is_never_written_over(self, tmp_path: Path) -> None:
+        folder = write_folder(tmp_path / "model", networks(Family.SD1, small=True))
+        target = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        before = digest(target)
+        with pytest.raises(Conflict, match="is one of the models that are mixed"):
+            done(Order(Mix(method="keep"), (read_model(folder, "model"),), target, overwrite=True))
+        assert digest(target) == before
 
     def test_of_two_at_the_same_moment_one_wins(self, files: list[Path], tmp_path: Path) -> None:
         outcomes: list[object] = []
