@@ -291,6 +291,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     """REST routes, the page's socket, and the page mounted over them."""
     import gradio as gr
 
+    from pipelines.core.presets import Preset, factory_presets
     from pipelines.jobs.tidying import Tidier
     from pipelines.storage.presets import PresetStore
     from ui.rest import models, server
@@ -304,7 +305,8 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     rest = server.RestServices(services.queue, services.images, kept, services.fetcher)
     application = server.build(rest, doors)
     application.include_router(live.routes(services.queue, library, words))
-    page = studio.build(WebServices(services.queue, library, PresetStore(places.data.presets), services.shelf), words)
+    presets = PresetStore(places.data.presets, Preset, factory_presets())
+    page = studio.build(WebServices(services.queue, library, presets, services.shelf), words)
     page.has_launched = True  # else a mounted Gradio skips its check of file inputs
     mounted: FastAPI = gr.mount_gradio_app(application, page, path="/", **vars(studio.dress(words)), **PLAIN)
     return mounted

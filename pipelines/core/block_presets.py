@@ -1,55 +1,61 @@
 """Block weights by name: what `presets/merges/blocks.json` holds, the field's own presets. No torch here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
 from pipelines.core.blocks import SD, XL, Blocks, read_numbers
-from pipelines.core.presets import PRESETS
+from pipelines.core.error import InvalidRequest
+from pipelines.core.methods import LIMIT
+from pipelines.core.presets import PRESETS, Kept
 from pipelines.core.registry import unknown
 
 FILE = PRESETS / "merges" / "blocks.json"
 """The values of bbc-mc's MBW; for SDXL those of model-mixer, which follow the same curves over fewer blocks."""
 
 
-class BlockPreset(BaseModel):
-    """A curve over the blocks."""
+Weight = Annotated[float, Field(ge=-LIMIT, le=LIMIT)]
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
-    aliases: tuple[str, ...] = ()
-    sd: tuple[float, ...] = Field(min_length=len(SD), max_length=len(SD))
-    xl: tuple[float, ...] = Field(min_length=len(XL), max_length=len(XL))
+class BlockPreset(Kept):
+    """A curve over the blocks: of both kinds of UNet, or of the one it was drawn for."""
 
-    @property
-    def key(self) -> str:
-        return self.name
+    sd: tuple[Weight, ...] = ()
+    """26 numbers, BASE first; empty: none."""
+    xl: tuple[Weight, ...] = ()
+    """20 numbers."""
 
-    @property
-    def label(self) -> str:
-        return self.name
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if len(self.sd) not in {0, len(SD)} or len(self.xl) not in {0, len(XL)} or not (self.sd or self.xl):
+            raise ValueError(f"it needs {len(SD)} numbers in sd, or {len(XL)} in xl, or both")
+        return self
 
     def weights(self, blocks: Blocks) -> tuple[float, ...]:
-        """BASE first."""
-        return self.sd if blocks == SD else self.xl
+        """BASE first. SDXL takes what was drawn for SD 1.x; the other way, InvalidRequest."""
+        if drawn := self.sd if blocks == SD else self.xl:
+            return drawn
+        if not self.sd:
+            raise InvalidRequest(f"{self.name} was drawn for SDXL", fix="choose another preset", field="blocks")
+        return blocks.weights(self.sd, 0.0)
 
 
 @cache
-def block_presets(file: Path = FILE) -> Mapping[str, BlockPreset]:
-    """By name and by every other spelling, in upper case; names hold signs (`SMOOTHSTEP*2`) that tell them apart."""
-    presets = [BlockPreset.model_validate(one) for one in json.loads(file.read_text(encoding="utf-8"))]
-    return {spelling: one for one in presets for spelling in (one.name, *one.aliases)}
+def block_presets(file: Path = FILE) -> tuple[BlockPreset, ...]:
+    """Those that ship with Easel; names hold signs (`SMOOTHSTEP*2`) that tell them apart."""
+    presets = json.loads(file.read_text(encoding="utf-8"))
+    return tuple(BlockPreset.model_validate({**one, "factory": True}) for one in presets)
 
 
-def block_weights(text: str, blocks: Blocks) -> tuple[float, ...]:
-    """The weights that `text` means: a preset's name, or numbers. Raises UnknownName, InvalidRequest."""
-    known = block_presets()
-    spelled = {name.upper(): preset for name, preset in known.items()}
-    if preset := spelled.get(text.strip().upper()):
+def block_weights(text: str, blocks: Blocks, presets: Iterable[BlockPreset]) -> tuple[float, ...]:
+    """The weights that `text` means: one of the presets, or numbers. Raises UnknownName, InvalidRequest."""
+    known = {spelling: one for one in presets for spelling in (one.name, *one.aliases)}
+    spelled = {name.casefold(): preset for name, preset in known.items()}
+    if preset := spelled.get(text.strip().casefold()):
         return preset.weights(blocks)
     if text.strip()[:1].isalpha():
         raise unknown(text.strip(), known, noun="preset of block weights", field="blocks")

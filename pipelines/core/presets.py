@@ -1,13 +1,10 @@
-"""What stands in `presets/`, read into frozen values: the starter models' folder and the factory's settings.
-
-A preset holds only the settings it means to set; the rest of a request stays as it is.
-"""
+"""What stands in `presets/`, read into frozen values: the starter models' folder and the factory's settings."""
 
 import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -20,26 +17,20 @@ STARTER_MODELS = PRESETS / "starter"
 """The models that ship with Easel: a models folder like any other."""
 
 
-class Preset(BaseModel):
-    """Named settings for a generate request."""
+class Kept(BaseModel):
+    """What is kept under a name, one file each: those that ship with Easel, and the user's own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(min_length=1)
+    name: str
+    aliases: tuple[str, ...] = ()
+    """Other spellings the field uses."""
     meaning: str = ""
     """One line that says when to choose it."""
-    settings: dict[str, Any]
-    """Request field -> value, as JSON; only the fields this preset sets."""
     version: int = Field(1, ge=1)
     """Grows by one with every change, so that two open pages cannot overwrite each other unseen."""
     factory: bool = False
     """Ships with Easel; cannot be changed or deleted."""
-
-    @field_validator("settings")
-    @classmethod
-    def _can_work(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        read_generate(settings)
-        return settings
 
     @property
     def key(self) -> str:
@@ -49,12 +40,24 @@ class Preset(BaseModel):
     def label(self) -> str:
         return self.name
 
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        return ()
+
+P = TypeVar("P", bound=Kept)
 
 
-def read_preset(text: str | bytes, *, name: str, factory: bool = False) -> Preset:
+class Preset(Kept):
+    """Kept settings for a generate request: only those it means to set, the rest stays as it is."""
+
+    settings: dict[str, Any]
+    """Request field -> value, as JSON."""
+
+    @field_validator("settings")
+    @classmethod
+    def _can_work(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        read_generate(settings)
+        return settings
+
+
+def read_preset(kind: type[P], text: str | bytes, *, name: str, factory: bool = False) -> P:
     """A preset from its JSON file, called `name`.
 
     Raises InvalidRequest when the text is not JSON of that shape, or a setting cannot work (UnknownName for a
@@ -64,7 +67,7 @@ def read_preset(text: str | bytes, *, name: str, factory: bool = False) -> Prese
         data = json.loads(text, parse_constant=_no_constant)
         if not isinstance(data, Mapping):
             raise ValueError("it is not an object")
-        return Preset.model_validate({**data, "name": data.get("name", name), "factory": factory})
+        return kind.model_validate({**data, "name": data.get("name", name), "factory": factory})
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(
             f"The preset {name!r} cannot be read", fix="correct or delete its file", detail=str(error)
@@ -79,4 +82,4 @@ def _no_constant(name: str) -> float:
 def factory_presets(folder: Path = PRESETS / "generate") -> Catalogue[Preset]:
     """The presets that ship with Easel, in the order of their file names."""
     files = sorted(folder.glob("*.json"))
-    return Catalogue("preset", (read_preset(f.read_bytes(), name=f.stem, factory=True) for f in files))
+    return Catalogue("preset", (read_preset(Preset, f.read_bytes(), name=f.stem, factory=True) for f in files))

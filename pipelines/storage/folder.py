@@ -38,6 +38,10 @@ class DataFolder:
         return self.root / "presets"
 
     @property
+    def block_presets(self) -> Path:
+        return self.presets / "merges"
+
+    @property
     def worker_lock(self) -> Path:
         """Held by the worker process as long as it may still write a picture."""
         return self.root / ".worker.lock"
@@ -47,7 +51,7 @@ class DataFolder:
 
         Raises StorageProblem when a studio already runs on it, or it cannot be written.
         """
-        for folder in (self.root, self.models, self.outputs, self.presets):
+        for folder in (self.root, self.models, self.outputs, self.presets, self.block_presets):
             make_folder(folder)
         opened = OpenFolder(self, worker_seconds)
         sweep(self.root)

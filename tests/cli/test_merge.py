@@ -7,7 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pipelines.core.block_presets import BlockPreset
+from pipelines.core.blocks import SD
 from pipelines.core.model import Family
+from pipelines.storage.folder import DataFolder
+from pipelines.storage.presets import PresetStore
 from tests.cli.running import Easel, assert_complains
 from tests.models.synthetic import networks, write_single
 
@@ -33,6 +37,16 @@ def test_a_merge_is_typed_and_its_recipe_repeats_it(easel: Easel, files: list[st
     done = easel("merge", "--recipe", str(first), *files[:2], "-o", str(again), "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["file"] == str(again)
     assert again.read_bytes() == first.read_bytes()
+
+
+def test_block_weights_of_ones_own_are_found_by_name(inside: Easel, files: list[str], tmp_path: Path) -> None:
+    kept = PresetStore(DataFolder(tmp_path / "data").block_presets, BlockPreset, ())
+    kept.save(BlockPreset(name="Only the middle", sd=tuple(float(name == "M00") for name in SD.names)))
+    mix = tmp_path / "mix.safetensors"
+    assert inside("merge", *files[:2], "--blocks", "only the middle", "-o", str(mix)).returncode == 0
+    a, b, mixed = (load_file(file) for file in (*files[:2], mix))
+    changed = {name for name in a if not torch.equal(mixed[name], a[name])}
+    assert changed and all(".middle_block." in name and torch.equal(mixed[name], b[name]) for name in changed)
 
 
 def test_a_recipe_finds_its_models_by_their_hashes(easel: Easel, files: list[str], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core.block_presets import FILE, block_presets, block_weights
+from pipelines.core.block_presets import FILE, BlockPreset, block_presets, block_weights
 from pipelines.core.blocks import SD, XL, Blocks, blocks_of, read_numbers
 from pipelines.core.error import InvalidRequest, UnknownName
 from pipelines.core.model import Family
@@ -79,6 +79,10 @@ def smooth(u: float) -> float:
     return 3 * u**2 - 2 * u**3
 
 
+def weights(text: str, blocks: Blocks) -> tuple[float, ...]:
+    return block_weights(text, blocks, block_presets())
+
+
 def wave(u: float) -> float:
     return 1 - abs(1 - u % 2)
 
@@ -99,7 +103,7 @@ CURVES: Mapping[str, Callable[[float], float]] = {
 @pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize("blocks", [SD, XL], ids=["SD", "SDXL"])
 def test_a_preset_is_the_curve_it_is_named_after(name: str, blocks: Blocks) -> None:
-    base, *rest = block_weights(name, blocks)
+    base, *rest = weights(name, blocks)
     last = len(rest) - 1
     assert base == 0
     assert rest == pytest.approx([CURVES[name](x / last) for x in range(last + 1)], abs=1e-14)
@@ -117,15 +121,39 @@ def test_a_preset_is_the_curve_it_is_named_after(name: str, blocks: Blocks) -> N
     ],
 )
 def test_a_preset_of_steps_has_its_steps(name: str, ones: str) -> None:
-    weights = dict(zip(SD.names, block_weights(name, SD), strict=True))
-    assert {block for block, weight in weights.items() if weight} == set(ones.split())
+    by_name = dict(zip(SD.names, weights(name, SD), strict=True))
+    assert {block for block, weight in by_name.items() if weight} == set(ones.split())
 
 
 def test_presets_are_found_by_every_spelling_of_the_field() -> None:
-    assert block_weights("grad_v", SD) == block_weights("GRAD_V", SD)
-    assert block_weights("2SMOOTHSTEP", SD) == block_weights("SMOOTHSTEP*2", SD)
-    assert block_weights("OUT09", XL) == block_weights("OUT12", XL)
+    assert weights("grad_v", SD) == weights("GRAD_V", SD)
+    assert weights("2SMOOTHSTEP", SD) == weights("SMOOTHSTEP*2", SD)
+    assert weights("OUT09", XL) == weights("OUT12", XL)
     with pytest.raises(UnknownName, match="use 'GRAD_V'"):
-        block_weights("GRADV", SD)
+        weights("GRADV", SD)
     names = [one["name"] for one in json.loads(Path(FILE).read_text(encoding="utf-8"))]
-    assert len(names) == len(set(names)) and set(names) <= set(block_presets())
+    assert len(names) == len(set(names)) and set(names) <= {one.name for one in block_presets()}
+
+
+def test_an_own_preset_stands_beside_those_that_ship_with_easel() -> None:
+    mine = BlockPreset(name="Soft ends", sd=tuple(n / 25 for n in range(26)))
+    assert block_weights("soft ENDS", SD, [*block_presets(), mine]) == mine.sd
+    in_order = dict(zip(SD.names, mine.sd, strict=True))
+    assert block_weights("Soft ends", XL, [mine]) == tuple(in_order[name] for name in XL.names)
+    with pytest.raises(UnknownName, match="use 'Soft ends'"):
+        block_weights("Soft end", SD, [*block_presets(), mine])
+
+
+def test_a_preset_drawn_for_sdxl_is_not_stretched_over_more_blocks() -> None:
+    mine = BlockPreset(name="Mine", xl=(0.5,) * 20)
+    assert block_weights("Mine", XL, [mine]) == mine.xl
+    with pytest.raises(InvalidRequest, match="Mine was drawn for SDXL; choose another preset"):
+        block_weights("Mine", SD, [mine])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"sd": (0.0,) * 25}, {"xl": (0.0,) * 26}, {"sd": (float("nan"),) * 26}, {"sd": (1e9,) * 26}]
+)
+def test_a_preset_of_another_length_or_of_no_numbers_is_none(wrong: dict[str, tuple[float, ...]]) -> None:
+    with pytest.raises(ValueError, match="BlockPreset"):
+        BlockPreset.model_validate({"name": "Mine", **wrong})

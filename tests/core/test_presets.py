@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.error import InvalidRequest, UnknownName
-from pipelines.core.presets import PRESETS, STARTER_MODELS, factory_presets, read_preset
+from pipelines.core.presets import PRESETS, STARTER_MODELS, Preset, factory_presets, read_preset
 
 FILES = sorted((PRESETS / "generate").glob("*.json"))
 
@@ -25,12 +25,12 @@ def test_factory_presets_keep_the_order_of_their_files() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": {"steps": 0}}', '{"settings": {}, "more": 1}'])
 def test_a_preset_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        read_preset(text, name="Broken")
+        read_preset(Preset, text, name="Broken")
 
 
 def test_a_preset_with_an_unknown_sampler_offers_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Euler"):
-        read_preset('{"settings": {"sampler": "eular"}}', name="Broken")
+        read_preset(Preset, '{"settings": {"sampler": "eular"}}', name="Broken")
 
 
 def test_the_starter_models_are_there() -> None:

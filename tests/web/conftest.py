@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from pipelines.core.error import EaselError
-from pipelines.core.presets import STARTER_MODELS
+from pipelines.core.presets import STARTER_MODELS, Preset, factory_presets
 from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.jobs.queue import JobQueue, JobView
 from pipelines.models.scan import ModelLibrary
@@ -64,7 +64,12 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 
 @pytest.fixture
 def services(queue: NotedQueue, shelf: Shelf, tmp_path: Path) -> WebServices:
-    return WebServices(cast(JobQueue, queue), ModelLibrary([STARTER_MODELS]), PresetStore(tmp_path / "presets"), shelf)
+    return WebServices(
+        cast(JobQueue, queue),
+        ModelLibrary([STARTER_MODELS]),
+        PresetStore(tmp_path / "presets", Preset, factory_presets()),
+        shelf,
+    )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.core.error import StorageProblem
 from pipelines.core.model import ModelInfo
-from pipelines.core.presets import STARTER_MODELS
+from pipelines.core.presets import STARTER_MODELS, Preset, factory_presets
 from pipelines.core.request import GenerateRequest, read_generate
 from pipelines.core.samplers import SAMPLERS
 from pipelines.jobs.queue import JobQueue
@@ -96,7 +96,9 @@ def test_a_model_that_cannot_be_used_is_offered_and_says_why(
     queue: NotedQueue, shelf: Shelf, words: Words, tmp_path: Path
 ) -> None:
     library = ModelLibrary([tmp_path])
-    services = WebServices(cast(JobQueue, queue), library, PresetStore(tmp_path / "presets"), shelf)
+    services = WebServices(
+        cast(JobQueue, queue), library, PresetStore(tmp_path / "presets", Preset, factory_presets()), shelf
+    )
     assert offers.model_choices(services, words) == []
     copytree(STARTER_MODELS / "flat", tmp_path / "spoiled")
     (config := tmp_path / "spoiled" / "vae" / "config.json").rename(tmp_path / "kept.json")

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines.core import event as events
-from pipelines.core.block_presets import block_weights
 from pipelines.core.error import EaselError, InvalidRequest, StorageProblem
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest, random_seed, read_generate
@@ -22,7 +21,7 @@ from pipelines.core.stop import StopSignal
 from pipelines.jobs.orders import blocks_in
 from pipelines.jobs.setup import PainterSetup
 from pipelines.jobs.worker import Work
-from ui.cli.lora import Spec, pick_lora, read_spec
+from ui.cli.lora import Spec, block_weights_of, pick_lora, read_spec
 from ui.cli.models import pick
 from ui.cli.options import Folders, Hardware
 
@@ -146,9 +145,9 @@ class Surroundings:
     """`FILE[:unet[:text]][@BLOCKS]`, as typed."""
 
 
-def chosen(spec: Spec, info: ModelInfo, model: ModelInfo) -> dict[str, Any]:
+def chosen(spec: Spec, info: ModelInfo, model: ModelInfo, folders: Folders) -> dict[str, Any]:
     """A LoRA as the request names it. Raises InvalidRequest, UnknownName."""
-    blocks = block_weights(spec.blocks, blocks_in(model)) if spec.blocks else ()
+    blocks = block_weights_of(spec, blocks_in(model), folders) if spec.blocks else ()
     return {"name": info.name, "unet": spec.unet, "text": spec.text, "blocks": blocks}
 
 
@@ -159,7 +158,7 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     specs = [read_spec(text) for text in around.loras]
     loras = tuple(pick_lora(spec.file, around.folders) for spec in specs)
     if loras:
-        asked = [chosen(spec, info, models.usable) for spec, info in zip(specs, loras, strict=True)]
+        asked = [chosen(spec, info, models.usable, around.folders) for spec, info in zip(specs, loras, strict=True)]
         fields = {**fields, "loras": asked}
     request = build_request(fields, models.usable)
     files = targets(around.output, request)

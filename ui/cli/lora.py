@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.core.block_presets import block_weights
-from pipelines.core.blocks import SD, XL
+from pipelines.core.blocks import SD, XL, Blocks
 from pipelines.core.error import InvalidRequest, ModelUnusable
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import Family, Kind, ModelInfo
@@ -66,6 +66,11 @@ def _number(text: str) -> float | None:
         return None
 
 
+def block_weights_of(spec: Spec, blocks: Blocks, folders: Folders) -> tuple[float, ...]:
+    """What stands after its @; nothing: none. Raises UnknownName, InvalidRequest."""
+    return block_weights(spec.blocks, blocks, folders.block_presets().list()) if spec.blocks else ()
+
+
 def pick_lora(name: str, folders: Folders) -> ModelInfo:
     """The LoRA meant by a name or path. Raises UnknownName, ModelUnusable."""
     info = pick(name, folders).info
@@ -94,7 +99,7 @@ def bake(asked: Baking, ways: Ways, folders: Folders) -> None:
     model = pick(asked.checkpoint, folders).info
     specs = [read_spec(text) for text in asked.specs]
     blocks = blocks_in(model)
-    weights = [block_weights(one.blocks, blocks) if one.blocks else () for one in specs]
+    weights = [block_weights_of(one, blocks, folders) for one in specs]
     loras = tuple(
         (pick_lora(one.file, folders), Strength(one.unet, one.text, own))
         for one, own in zip(specs, weights, strict=True)
@@ -152,7 +157,7 @@ def add(specs: tuple[str, ...], method: str | None, sizes: Sizes, ways: Ways, fo
         fix = "leave out --rank and --energy" if method == "concat" else "give --rank or --energy"
         raise InvalidRequest(f"{method} and these sizes do not go together", fix=fix, field="method")
     read = [read_spec(text) for text in specs]
-    weights = [block_weights(one.blocks, XL if _is_xl(one, folders) else SD) if one.blocks else () for one in read]
+    weights = [block_weights_of(one, XL if _is_xl(one, folders) else SD, folders) for one in read]
     loras = tuple(
         (pick_lora(one.file, folders), Strength(one.unet, one.text, own))
         for one, own in zip(read, weights, strict=True)

@@ -114,8 +114,9 @@ def ordered(asked: Asked, ways: Ways, folders: Folders) -> Order:
     weights = {}
     if asked.blocks or asked.blocks_beta:
         blocks = blocks_in(models[0])
+        presets = folders.block_presets().list()
         given = {"alpha": asked.blocks, "beta": asked.blocks_beta}
-        weights = {name: block_weights(text, blocks) for name, text in given.items() if text}
+        weights = {name: block_weights(text, blocks, presets) for name, text in given.items() if text}
     mix = Mix(
         method=method.key, parameters=_parameters(asked, method), blocks=weights, elemental=asked.elemental or "",
         vae=vae, dtype=None if asked.dtype in {None, "source"} else asked.dtype, pruned=asked.pruned,

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from pipelines.core.attention import ATTENTIONS, AUTO
+from pipelines.core.block_presets import BlockPreset, block_presets
 from pipelines.core.error import InvalidRequest
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.folder import DataFolder
+from pipelines.storage.presets import PresetStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +73,10 @@ class Folders:
     def library(self) -> ModelLibrary:
         """The models in all of them."""
         return ModelLibrary(self.with_models())
+
+    def block_presets(self) -> PresetStore[BlockPreset]:
+        """Block weights by name."""
+        return PresetStore(self.data.block_presets, BlockPreset, block_presets())
 
 
 def folders(data: Path | None, models: list[Path] | None) -> Folders:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.core.error import Conflict, EaselError, ModelUnusable, Problem, UnknownName
+from pipelines.core.presets import Preset
 from pipelines.core.request import random_seed, read_generate
 from ui.web.services import WebServices
 from ui.web.show import View, show_problem
@@ -81,7 +82,7 @@ def obey_preset_order(services: WebServices, order: PresetOrder, values: Mapping
         else:
             kept = {name: value for name, value in values.items() if name not in NOT_IN_PRESETS}
             settings = read_generate(kept).model_dump(mode="json", exclude={*NOT_IN_PRESETS, "kind"})
-            services.presets.save(order.name, settings, version=order.version)
+            services.presets.save(Preset(name=order.name, settings=settings), version=order.version)
     except EaselError as error:
         return error.as_problem
     return None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipelines.core.presets import Preset
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.presets import PresetStore
@@ -14,5 +15,5 @@ class WebServices:
 
     queue: JobQueue
     models: ModelLibrary
-    presets: PresetStore
+    presets: PresetStore[Preset]
     shelf: Shelf
