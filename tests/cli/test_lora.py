@@ -45,30 +45,32 @@ def test_loras_are_baked_with_strengths_and_block_weights(easel: Easel, folder: 
     assert done.returncode == 0 and again.read_bytes() == target.read_bytes()
 
 
-def test_a_lora_tells_how_it_fits(easel: Easel, folder: Path) -> None:
-    done = easel("lora", "show", str(folder / "one.safetensors"), "--model", str(folder / "base.safetensors"), "--json")
+def test_a_lora_tells_how_it_fits(inside: Easel, folder: Path) -> None:
+    done = inside(
+        "lora", "show", str(folder / "one.safetensors"), "--model", str(folder / "base.safetensors"), "--json"
+    )
     report = json.loads(done.stdout)
     assert report["matched"] == {"unet": 1, "text": 0} and report["unmatched"] == [] and report["ranks"] == [2]
     assert report["effect"] > 0
-    done = easel("lora", "bake", str(folder / "base.safetensors"), str(folder / "one.safetensors"), "--dry-run")
+    done = inside("lora", "bake", str(folder / "base.safetensors"), str(folder / "one.safetensors"), "--dry-run")
     assert json.loads(done.stdout)["loras"][0]["matched"] == {"unet": 1, "text": 0}
 
 
-def test_loras_are_added_resized_and_extracted(easel: Easel, folder: Path, tmp_path: Path) -> None:
+def test_loras_are_added_resized_and_extracted(inside: Easel, folder: Path, tmp_path: Path) -> None:
     one, two = (str(folder / f"{name}.safetensors") for name in ("one", "two"))
     made = {name: tmp_path / f"{name}.safetensors" for name in ("sum", "small", "out")}
-    assert easel("lora", "merge", f"{one}:0.5", f"{two}:-1", "-o", str(made["sum"]), "--dtype", "fp32").returncode == 0
+    assert inside("lora", "merge", f"{one}:0.5", f"{two}:-1", "-o", str(made["sum"]), "--dtype", "fp32").returncode == 0
     tensors = load_file(made["sum"])
     assert tensors[f"{KEY}.lora_up.weight"].shape == (64, 4) and float(tensors[f"{KEY}.alpha"]) == 4
     product = tensors[f"{KEY}.lora_up.weight"] @ tensors[f"{KEY}.lora_down.weight"]
     torch.testing.assert_close(product, torch.full((64, 64), 0.5 * 2 - 4.0))
-    assert easel("lora", "resize", str(made["sum"]), "--rank", "1", "-o", str(made["small"])).returncode == 0
+    assert inside("lora", "resize", str(made["sum"]), "--rank", "1", "-o", str(made["small"])).returncode == 0
     small = load_file(made["small"])
     torch.testing.assert_close(
         small[f"{KEY}.lora_up.weight"].float() @ small[f"{KEY}.lora_down.weight"].float(), product, rtol=2e-3, atol=2e-3
     )
     models = [str(folder / f"{name}.safetensors") for name in ("tuned", "base")]
-    assert easel("lora", "extract", *models, "--rank", "4", "-o", str(made["out"])).returncode == 0
+    assert inside("lora", "extract", *models, "--rank", "4", "-o", str(made["out"])).returncode == 0
     out = load_file(made["out"])
     assert {name.rsplit(".", 2)[0] for name in out if "lora_up" in name} == {KEY}
     found = out[f"{KEY}.lora_up.weight"].float() @ out[f"{KEY}.lora_down.weight"].float()

@@ -49,23 +49,23 @@ def test_block_weights_of_ones_own_are_found_by_name(inside: Easel, files: list[
     assert changed and all(".middle_block." in name and torch.equal(mixed[name], b[name]) for name in changed)
 
 
-def test_a_recipe_finds_its_models_by_their_hashes(easel: Easel, files: list[str], tmp_path: Path) -> None:
+def test_a_recipe_finds_its_models_by_their_hashes(inside: Easel, files: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "renamed"
     folder.mkdir()
     for number, file in enumerate(files[:2]):
         (folder / f"another name {number}.safetensors").write_bytes(Path(file).read_bytes())
     mix, again = tmp_path / "mix.safetensors", tmp_path / "again.safetensors"
-    assert easel("merge", *files[:2], "-o", str(mix)).returncode == 0
-    done = easel("merge", "--recipe", str(mix), "-o", str(again), "--models", str(folder))
+    assert inside("merge", *files[:2], "-o", str(mix)).returncode == 0
+    done = inside("merge", "--recipe", str(mix), "-o", str(again), "--models", str(folder))
     assert done.returncode == 0 and again.read_bytes() == mix.read_bytes()
     again.unlink()
-    done = easel("merge", "--recipe", str(mix), "-o", str(again))
+    done = inside("merge", "--recipe", str(mix), "-o", str(again))
     assert_complains(done, "The recipe wants 'a' (sha256 ", "put it into a models folder")
 
 
-def test_a_recipe_may_be_written_by_hand(easel: Easel, files: list[str], tmp_path: Path) -> None:
+def test_a_recipe_may_be_written_by_hand(inside: Easel, files: list[str], tmp_path: Path) -> None:
     mix = tmp_path / "mix.safetensors"
-    assert easel("merge", *files[:2], "--alpha", "0.25", "-o", str(mix)).returncode == 0
+    assert inside("merge", *files[:2], "--alpha", "0.25", "-o", str(mix)).returncode == 0
     header = mix.read_bytes()
     begin = header.index(b'"easel_recipe":') + len(b'"easel_recipe":')
     recipe = json.loads(json.JSONDecoder().raw_decode(header[begin : begin + 20_000].decode("latin-1"))[0])
@@ -76,20 +76,20 @@ def test_a_recipe_may_be_written_by_hand(easel: Easel, files: list[str], tmp_pat
     document = tmp_path / "recipe.toml"
     document.write_text("\n".join(lines))
     again = tmp_path / "again.safetensors"
-    done = easel("merge", "--recipe", str(document), *files[:2], "-o", str(again))
+    done = inside("merge", "--recipe", str(document), *files[:2], "-o", str(again))
     assert done.returncode == 0 and again.read_bytes() == mix.read_bytes()
 
 
-def test_the_base_is_an_option_or_the_last_model(easel: Easel, files: list[str], tmp_path: Path) -> None:
+def test_the_base_is_an_option_or_the_last_model(inside: Easel, files: list[str], tmp_path: Path) -> None:
     made = [tmp_path / f"{n}.safetensors" for n in range(2)]
     settings = ["--method", "ties", "--set", "weights=0.7,0.5", "--set", "density=0.6", "-o"]
-    assert easel("merge", *files, *settings, str(made[0])).returncode == 0
-    assert easel("merge", *files[:2], "--base", files[2], *settings, str(made[1])).returncode == 0
+    assert inside("merge", *files, *settings, str(made[0])).returncode == 0
+    assert inside("merge", *files[:2], "--base", files[2], *settings, str(made[1])).returncode == 0
     assert made[0].read_bytes() == made[1].read_bytes()
 
 
-def test_a_dry_run_tells_and_writes_nothing(easel: Easel, files: list[str], tmp_path: Path) -> None:
-    done = easel("merge", *files[:2], "--dry-run", "--dtype", "bf16")
+def test_a_dry_run_tells_and_writes_nothing(inside: Easel, files: list[str], tmp_path: Path) -> None:
+    done = inside("merge", *files[:2], "--dry-run", "--dtype", "bf16")
     report = json.loads(done.stdout)
     assert done.returncode == 0
     assert [model["name"] for model in report["models"]] == ["a", "b"]

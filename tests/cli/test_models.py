@@ -59,9 +59,9 @@ def laid_out(root: Path, places: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("program", PLACES)
-def test_a_folder_of_another_program_is_listed_as_it_lies(program: str, easel: Easel, tmp_path: Path) -> None:
+def test_a_folder_of_another_program_is_listed_as_it_lies(program: str, inside: Easel, tmp_path: Path) -> None:
     root = laid_out(tmp_path / "models", PLACES[program])
-    listed = json.loads(easel("models", "list", "--json", "--models", str(root)).stdout)
+    listed = json.loads(inside("models", "list", "--json", "--models", str(root)).stdout)
     found: dict[str, Any] = {row["name"]: row for row in listed if not row["starter"]}
     assert {name: (row["kind"], row["family"]) for name, row in found.items()} == {
         "Good": ("checkpoint", "SD 1.x"),
@@ -76,41 +76,41 @@ def test_a_folder_of_another_program_is_listed_as_it_lies(program: str, easel: E
     assert "ends early" in found["cut"]["problem"]["problem"]
     assert found["old"]["problem"]["fix"] == "convert it to safetensors"
     assert not any(row["problem"] for name, row in found.items() if name not in ("cut", "old"))
-    shown = json.loads(easel("models", "show", "Good", "--json", "--models", str(root)).stdout)
+    shown = json.loads(inside("models", "show", "Good", "--json", "--models", str(root)).stdout)
     assert (shown["dtype"], shown["native_size"], shown["prediction"]) == ("fp16", 512, "epsilon")
 
 
-def test_verify_tells_sound_from_damaged(easel: Easel, tmp_path: Path) -> None:
+def test_verify_tells_sound_from_damaged(inside: Easel, tmp_path: Path) -> None:
     root = laid_out(tmp_path / "models", PLACES["a1111"])
-    good = easel("models", "verify", str(root / "Stable-diffusion/sub folder/Good.safetensors"), "--json")
+    good = inside("models", "verify", str(root / "Stable-diffusion/sub folder/Good.safetensors"), "--json")
     told = json.loads(good.stdout)
     assert (told["model"], told["sound"], told["warnings"]) == ("Good", True, [])
     file = root / "Stable-diffusion/sub folder/Good.safetensors"
     assert told["hashes"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     length = 8 + int.from_bytes(file.read_bytes()[:8], "little")
     assert told["hashes"]["weights"] == hashlib.sha256(file.read_bytes()[length:]).hexdigest()
-    assert_complains(easel("models", "verify", "cut", "--models", str(root)), "ends early", "download it again")
+    assert_complains(inside("models", "verify", "cut", "--models", str(root)), "ends early", "download it again")
     spoilt = load_file(root / "Stable-diffusion/sub folder/Good.safetensors")
     spoilt["model.diffusion_model.out.2.weight"][0, 0] = torch.nan
     save_file(spoilt, root / "nan.safetensors")
-    assert_complains(easel("models", "verify", str(root / "nan.safetensors")), "out.2.weight", "numbers that are none")
+    assert_complains(inside("models", "verify", str(root / "nan.safetensors")), "out.2.weight", "numbers that are none")
 
 
-def test_convert_makes_safetensors_of_a_pickle_and_a_folder_of_a_file(easel: Easel, tmp_path: Path) -> None:
+def test_convert_makes_safetensors_of_a_pickle_and_a_folder_of_a_file(inside: Easel, tmp_path: Path) -> None:
     root = laid_out(tmp_path / "models", PLACES["a1111"])
     old, new = root / "Stable-diffusion/old.ckpt", tmp_path / "new.safetensors"
-    done = easel("models", "convert", str(old), "-o", str(new), "--dtype", "fp16", "--json")
+    done = inside("models", "convert", str(old), "-o", str(new), "--dtype", "fp16", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["file"] == str(new)
     assert {t.dtype for n, t in load_file(new).items() if "position_ids" not in n} == {torch.float16}
     assert old.is_file()
-    assert_complains(easel("models", "convert", str(old), "-o", str(new)), "already", "another name")
+    assert_complains(inside("models", "convert", str(old), "-o", str(new)), "already", "another name")
     assert_complains(
-        easel("models", "convert", str(new), "-o", str(tmp_path / "n.safetensors"), "--dtype", "fp7"), "fp16"
+        inside("models", "convert", str(new), "-o", str(tmp_path / "n.safetensors"), "--dtype", "fp7"), "fp16"
     )
-    done = easel("models", "convert", str(new), "-o", str(tmp_path / "folder"))
+    done = inside("models", "convert", str(new), "-o", str(tmp_path / "folder"))
     assert done.returncode == 0, done.stderr
-    shown = json.loads(easel("models", "show", str(tmp_path / "folder"), "--json").stdout)
+    shown = json.loads(inside("models", "show", str(tmp_path / "folder"), "--json").stdout)
     assert (shown["kind"], shown["family"], shown["problem"]) == ("checkpoint", "SD 1.x", None)
 
 
@@ -123,21 +123,21 @@ def test_a_single_file_paints(easel: Easel, tmp_path: Path) -> None:
 
 
 def test_a_model_in_hugging_faces_cache_is_named_as_on_its_page(
-    easel: Easel, tmp_path: Path, starter_folder: Path, monkeypatch: pytest.MonkeyPatch
+    inside: Easel, tmp_path: Path, starter_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = tmp_path / "hub" / "models--somebody--dream"
     shutil.copytree(starter_folder, kept / "snapshots" / "abc123")
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text("abc123")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    shown = json.loads(easel("models", "show", "somebody/dream", "--json").stdout)
+    shown = json.loads(inside("models", "show", "somebody/dream", "--json").stdout)
     assert (shown["name"], shown["family"]) == ("somebody/dream", "SD 1.x")
-    assert_complains(easel("models", "show", "somebody/nightmare"), "somebody/nightmare")
+    assert_complains(inside("models", "show", "somebody/nightmare"), "somebody/nightmare")
 
 
-def test_a_download_without_a_network_says_so_in_one_line(easel: Easel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_without_a_network_says_so_in_one_line(inside: Easel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert_complains(easel("models", "download", "somebody/dream"), "cannot be reached", "check the connection")
+    assert_complains(inside("models", "download", "somebody/dream"), "cannot be reached", "check the connection")
 
 
 def odd_lora(folder: Path, name: str) -> Path:
@@ -148,17 +148,17 @@ def odd_lora(folder: Path, name: str) -> Path:
     return folder
 
 
-def test_what_files_say_is_shown_as_it_is(easel: Easel, tmp_path: Path) -> None:
+def test_what_files_say_is_shown_as_it_is(inside: Easel, tmp_path: Path) -> None:
     models = odd_lora(tmp_path / "models", "dream [fp16].safetensors")
-    assert "dream [fp16] " in easel("models", "list", "--models", str(models)).stdout
-    shown = easel("models", "show", "dream [fp16]", "--models", str(models))
+    assert "dream [fp16] " in inside("models", "list", "--models", str(models)).stdout
+    shown = inside("models", "show", "dream [fp16]", "--models", str(models))
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "[/b] in [red]" in shown.stdout
 
 
-def test_a_name_longer_than_any_file_is_no_model(easel: Easel) -> None:
-    assert_complains(easel("models", "show", "x" * 300), "There is no model named")
-    assert_complains(easel("generate", "a cat", "--model", "x" * 300), "There is no model named")
+def test_a_name_longer_than_any_file_is_no_model(inside: Easel) -> None:
+    assert_complains(inside("models", "show", "x" * 300), "There is no model named")
+    assert_complains(inside("generate", "a cat", "--model", "x" * 300), "There is no model named")
 
 
 @pytest.mark.parametrize("ending", [".ckpt", ".pt", ".PTH", ".bin", ".SafeTensors"])

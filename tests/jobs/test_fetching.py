@@ -94,8 +94,9 @@ def test_a_stopped_one_goes_on_where_it_was(hub: Hub, fetcher: Fetcher, library:
     assert hub.asked[-1][1] is not None, "it began anew"
 
 
-@pytest.mark.usefixtures("gate")
-def test_the_same_is_not_fetched_twice_and_many_wait_for_each_other(hub: Hub, fetcher: Fetcher) -> None:
+def test_the_same_is_not_fetched_twice_and_many_wait_for_each_other(
+    hub: Hub, fetcher: Fetcher, gate: threading.Event
+) -> None:
     for n in range(AT_ONCE):
         hub.files[f"/{n}.safetensors"] = WEIGHTS
         fetcher.begin(f"{hub.url}/{n}.safetensors")
@@ -103,3 +104,4 @@ def test_the_same_is_not_fetched_twice_and_many_wait_for_each_other(hub: Hub, fe
         fetcher.begin(f"{hub.url}/0.safetensors")
     with pytest.raises(Conflict, match="downloads are running; wait for one"):
         fetcher.begin(f"{hub.url}/more.safetensors")
+    gate.set()
