@@ -23,7 +23,7 @@ from pipelines.merging.methods.sums import weighted_sum
 from pipelines.merging.plan import Plan, Step, fits
 from pipelines.merging.rebasin import Member, Unit, moves_of, order_of, units_of
 from pipelines.merging.sources import Weight
-from pipelines.models.lora.changes import Changes
+from pipelines.models.lora.changes import Changes, OnRows
 from pipelines.models.rounding import Rounding
 from pipelines.models.writing import Planned
 
@@ -105,18 +105,38 @@ class Merge:
     def _parts(self, step: Step) -> Iterator[Tensor]:
         """The numbers of the result in their order. Raises ModelUnusable for one that its format cannot hold."""
         dtype = self._format(step)
+        in_slices = not step.is_mixed or (
+            self.mix.described.pointwise and len({weight.numel for weight in step.weights}) == 1
+        )
         if self.changes and step.name in self.changes.by_weight:
-            whole = self._mixed_whole(step) if step.is_mixed else step.weights[0].whole().float()
-            yield _rounded(self.changes.on_original(step.name, whole), dtype, step.name)
-        elif not step.is_mixed:
-            for part in _slices(step.weights[0]):
-                yield part if part.dtype == dtype else _rounded(part, dtype, step.name)
-        elif self.mix.described.pointwise and len({weight.numel for weight in step.weights}) == 1:
+            rows = self.changes.on_rows(step.name, step.shape) if in_slices else None
+            yield from self._changed_in_slices(step, rows, dtype) if rows else self._changed_whole(step, dtype)
+        elif in_slices:
             for parts in zip(*(_slices(weight) for weight in step.weights), strict=True):
-                mixed = self._mixed([part.float() for part in parts], step)
-                yield _rounded(mixed, dtype, step.name)
+                as_it_is = not step.is_mixed and parts[0].dtype == dtype
+                yield parts[0] if as_it_is else _rounded(self._mixed_slice(parts, step), dtype, step.name)
         else:
             yield _rounded(self._mixed_whole(step), dtype, step.name)
+
+    def _changed_whole(self, step: Step, dtype: torch.dtype) -> Iterator[Tensor]:
+        assert self.changes
+        whole = self._mixed_whole(step) if step.is_mixed else step.weights[0].whole().float()
+        yield _rounded(self.changes.on_original(step.name, whole), dtype, step.name)
+
+    def _changed_in_slices(self, step: Step, rows: OnRows, dtype: torch.dtype) -> Iterator[Tensor]:
+        """Of some rows each: whole matrices of fp32 would leave the core's cache, several times over."""
+        row = math.prod(step.shape[1:])
+        at_once = max(1, SLICE // row)
+        slices = (_slices(weight, at_once * row) for weight in step.weights)
+        for number, parts in enumerate(zip(*slices, strict=True)):
+            numbers = self._mixed_slice(parts, step)
+            rows.add(numbers.view(-1, row), number * at_once)
+            yield _rounded(numbers, dtype, step.name)
+
+    def _mixed_slice(self, parts: tuple[Tensor, ...], step: Step) -> Tensor:
+        """In fp32, in memory of its own unless it is one part that already is in fp32."""
+        wide = [part.float() for part in parts]
+        return self._mixed(wide, step) if step.is_mixed else wide[0]
 
     def _mixed_whole(self, step: Step) -> Tensor:
         tensors = [_whole(weight, step) for weight in step.weights]
@@ -158,9 +178,9 @@ def _generator(seed: float, name: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def _slices(weight: Weight) -> Iterator[Tensor]:
-    for start in range(0, weight.numel, SLICE):
-        yield weight.read(start, min(start + SLICE, weight.numel))
+def _slices(weight: Weight, size: int = SLICE) -> Iterator[Tensor]:
+    for start in range(0, weight.numel, size):
+        yield weight.read(start, min(start + size, weight.numel))
 
 
 def _whole(weight: Weight, step: Step) -> Tensor:

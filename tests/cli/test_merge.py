@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from pipelines.core.block_presets import BlockPreset
 from pipelines.core.blocks import SD
 from pipelines.core.model import Family
+from pipelines.core.recipe import METADATA_KEY
+from pipelines.models.headers import read_header
 from pipelines.storage.folder import DataFolder
 from pipelines.storage.presets import PresetStore
 from tests.cli.running import Easel, assert_complains
@@ -126,6 +128,18 @@ def test_what_cannot_work_is_one_line(
     target = tmp_path / "mix.safetensors"
     done = inside("merge", *(named.get(word, word) for word in words), "-o", str(target))
     assert_complains(done, complaint)
+    assert not target.exists()
+
+
+def test_a_recipe_is_mixed_before_it_goes_into_another_mix(inside: Easel, files: list[str], tmp_path: Path) -> None:
+    mix, target = tmp_path / "mix.safetensors", tmp_path / "out.safetensors"
+    assert inside("merge", *files[:2], "-o", str(mix)).returncode == 0
+    (folder := tmp_path / "models").mkdir()
+    (folder / "later.recipe.json").write_text(read_header(mix).metadata[METADATA_KEY], encoding="utf-8")
+    for file in files[:2]:
+        (folder / Path(file).name).symlink_to(file)
+    done = inside("merge", "later", files[2], "--models", str(folder), "-o", str(target))
+    assert_complains(done, "'later' is a recipe, and no file yet", "mix it into one first")
     assert not target.exists()
 
 

@@ -27,11 +27,13 @@ from pipelines.jobs.hashes import NoBook, ShelfBook
 from pipelines.jobs.merging import merge, preflight, prepared
 from pipelines.jobs.orders import Order
 from pipelines.models.headers import read_header
+from pipelines.models.lora.strength import Strength
 from pipelines.models.reading import read_model
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.database import Database
 from pipelines.storage.files import OURS, sweep
 from pipelines.storage.shelf import Shelf
+from tests.models import loras
 from tests.models.synthetic import networks, shapes, write_folder, write_hollow, write_single
 
 HALF = Mix(parameters={"alpha": 0.5})
@@ -247,6 +249,40 @@ class TestNothingIsLeft:
         with pytest.raises(StorageProblem, match="The disk has no room"):
             done(self.order(files[:2], tmp_path))
         assert not list((tmp_path / "out").iterdir())
+
+    def test_when_a_lora_changes_meanwhile(
+        self, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(merging, "BYTES_A_WORD", 1 << 20)
+        name, generator = "lora_unet_mid_block_attentions_0_proj_in", torch.Generator().manual_seed(0)
+        parts = loras.KINDS["LoRA"]((128, 128, 1, 1), generator)
+        save_file({f"{name}.{part}": tensor for part, tensor in parts.items()}, tmp_path / "lora.safetensors")
+        own = ((read_model(tmp_path / "lora.safetensors", "lora"), Strength()),)
+        target = tmp_path / "out" / "baked.safetensors"
+        work = merge(Order(Mix(method="keep"), infos(files[:1]), target, loras=own), NoBook())
+        next(event for event in work if target.parent.exists() and isinstance(event, Worked))
+        os.utime(tmp_path / "lora.safetensors")
+        with pytest.raises(Conflict, match=r"lora.safetensors was changed or removed meanwhile"):
+            list(work)
+        assert not list(target.parent.iterdir())
+
+    def test_when_the_disk_ends_half_way(self, files: list[Path], tmp_path: Path) -> None:
+        code = (
+            "import resource, sys; from pathlib import Path; from pipelines.core.recipe import Mix\n"
+            "from pipelines.core.error import StorageProblem\n"
+            "from pipelines.jobs.hashes import NoBook; from pipelines.jobs.orders import Order\n"
+            "from pipelines.jobs.merging import merge\n"
+            "from pipelines.models.reading import read_model\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+            "infos = tuple(read_model(Path(f), 'm') for f in sys.argv[1:3])\n"
+            "try:\n    list(merge(Order(Mix(), infos, Path(sys.argv[3])), NoBook()))\n"
+            "except StorageProblem as problem:\n    print(problem)\n"
+        )
+        target = tmp_path / "out" / "mix.safetensors"
+        arguments = [*map(str, files[:2]), str(target)]
+        told = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        assert "mix.safetensors could not be saved; choose a folder on another disk" in told.stdout
+        assert not list(target.parent.iterdir())
 
     def test_when_it_is_killed(self, tmp_path: Path) -> None:
         names = networks(Family.SD1, small=False).original()

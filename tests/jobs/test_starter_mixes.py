@@ -1,5 +1,6 @@
 """Two styles mixed block by block: what comes out lies visibly between them."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_the_more_of_ink_the_nearer_to_it(
     shares = (0.25, 0.5, 0.75)
     mixes = [mixed(styles, Mix(parameters={"alpha": share}), tmp_path / f"{share}.safetensors") for share in shares]
     row = [flat, *mixes, ink]
-    assert all(apart(one, next_) > SEEN for one, next_ in zip(row, row[1:], strict=False))
+    assert all(apart(one, other) > SEEN for one, other in pairwise(row))
     from_flat, from_ink = [apart(one, flat) for one in row], [apart(one, ink) for one in row]
     assert from_flat == sorted(from_flat) and from_ink == sorted(from_ink, reverse=True)
 

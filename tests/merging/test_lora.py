@@ -205,6 +205,14 @@ class TestExtraction:
         assert isinstance(made, MadeLora)
         return made
 
+    def test_of_models_of_other_sides_there_is_none(self, models: dict[str, Path]) -> None:
+        tensors = load_file(models["base"])
+        name = "model.diffusion_model.middle_block.1.proj_in.weight"
+        tensors[name] = tensors[name][:, :-1].contiguous()
+        save_file(tensors, narrow := models["base"].with_name("narrow.safetensors"))
+        with pytest.raises(InvalidRequest, match=r"middle_block.1.proj_in.weight has other sides in 'narrow'; take a"):
+            self.taken({**models, "narrow": narrow}, Extraction(Size(2)), base="narrow")
+
     def test_it_is_the_nearest_of_its_rank_in_unet_and_both_text_encoders(
         self, models: dict[str, Path], tmp_path: Path
     ) -> None:

@@ -1,5 +1,6 @@
 """LoRAs on a model: what becomes of each of its weights, the weights themselves staying as they are."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -9,15 +10,17 @@ from torch import Tensor
 
 from pipelines.core.blocks import Blocks
 from pipelines.core.error import ModelUnusable
-from pipelines.models.lora.adapters import Misfit, changed
+from pipelines.models.lora.adapters import Misfit, changed, lora_factors
 from pipelines.models.lora.file import LoraFile, Module
-from pipelines.models.lora.fit import Fit
+from pipelines.models.lora.fit import READ, Fit
 from pipelines.models.lora.names import Target
 from pipelines.models.lora.strength import Strength
 from pipelines.models.names import View
 from pipelines.models.tensors import OpenTensors
 
 BIASES = ("diff_bias", "norm_bias")
+NOT_PLAIN = {"mid", "dora", "magnitude", *READ}
+"""Parts beside up and down that make a LoRA more than their product."""
 THIRDS = {View.QUERY: 0, View.KEY: 1, View.VALUE: 2}
 
 
@@ -43,6 +46,13 @@ class Change:
                 own = self._parts(bias.device)[part]
                 bias = self._tried(partial(_added, bias, own, self.strength))
         return bias
+
+    def factors(self) -> tuple[Tensor, Tensor] | None:
+        """(up, down) as matrices, scale and strength within up, where that is all it is."""
+        if not {"up", "down"} <= self.module.parts.keys() or self.module.parts.keys() & NOT_PLAIN:
+            return None
+        up, down = lora_factors(self._parts(torch.device("cpu")))
+        return up * self.strength, down
 
     @property
     def has_bias(self) -> bool:
@@ -93,6 +103,38 @@ class Changes:
             is_bias = name == change.target.bias
             whole = _in_view(whole, change.target.view, change.of_bias if is_bias else change.of)
         return whole
+
+    def on_rows(self, name: str, shape: tuple[int, ...]) -> "OnRows | None":
+        """The same for some rows at a time, where plain products are all that is added; None where they are not."""
+        rows, columns = shape[0], math.prod(shape[1:])
+        found = []
+        for change in self.by_weight.get(name, ()):
+            factors = change.factors() if name == change.target.weight else None
+            third = THIRDS.get(change.target.view)
+            tall, first = (rows, 0) if third is None else (rows // 3, third * (rows // 3))
+            if factors is None or change.target.view is View.TURNED:
+                return None
+            up, down = factors
+            if (up.shape[0], up.shape[1], down.shape[1]) != (tall, down.shape[0], columns):
+                return None
+            found.append((first, up, down))
+        return OnRows(tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class OnRows:
+    """Products that are added to a matrix, some rows at a time."""
+
+    products: tuple[tuple[int, Tensor, Tensor], ...]
+    """(the first row they are for, up, down)"""
+
+    def add(self, numbers: Tensor, start: int) -> None:
+        """Add what is for the rows from `start` on to `numbers`, (rows, columns) in fp32, in place."""
+        stop = start + numbers.shape[0]
+        for first, up, down in self.products:
+            low, high = max(start, first), min(stop, first + up.shape[0])
+            if low < high:
+                numbers[low - start : high - start].addmm_(up[low - first : high - first], down)
 
 
 def _added(bias: Tensor, own: Tensor, strength: float) -> Tensor:
