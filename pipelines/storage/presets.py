@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic
 
@@ -20,10 +20,10 @@ MAX_BYTES = 262_144
 class PresetStore(Generic[P]):
     """Presets of one kind by name; two names that differ only in case are one. Used from any thread."""
 
-    def __init__(self, folder: Path, kind: type[P], factory: Collection[P]) -> None:
+    def __init__(self, folder: Path, kind: type[P], factory: Iterable[P]) -> None:
         self._folder = folder
         self._kind = kind
-        self._factory = factory
+        self._factory = tuple(factory)
         self._lock = threading.Lock()
 
     def list(self) -> list[P]:
