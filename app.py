@@ -278,7 +278,7 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
         shelf = Shelf(database)
         models = ModelLibrary(places.with_models(), shelf)
         end_watch = models.begin()
-        queue = JobQueue(Journal(database), images, worker, find_model=models.of, find_loras=models.loras_of)
+        queue = JobQueue(Journal(database), images, worker, find_model=models.of, find_parts=models.parts_of)
         with closing(queue), closing(Fetcher(places.data.models, models)) as fetcher:
             Librarian(queue, models, shelf).begin()
             try:
@@ -294,7 +294,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     from pipelines.core.presets import Preset, factory_presets
     from pipelines.jobs.tidying import Tidier
     from pipelines.storage.presets import PresetStore
-    from ui.rest import models, server
+    from ui.rest import desk, models, server
     from ui.web import live, studio
     from ui.web.services import WebServices
     from ui.web.words import read_words
@@ -302,7 +302,9 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     words, library = read_words(), services.models
     kept = models.Models(library, services.shelf, services.images, Tidier(library, services.shelf), token is None)
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
-    rest = server.RestServices(services.queue, services.images, kept, services.fetcher)
+    blocks = desk.Desk(services.queue, library, services.images, services.shelf, places.block_presets(),
+                       places.data.models)  # fmt: skip
+    rest = server.RestServices(services.queue, services.images, kept, services.fetcher, blocks)
     application = server.build(rest, doors)
     application.include_router(live.routes(services.queue, library, words))
     presets = PresetStore(places.data.presets, Preset, factory_presets())

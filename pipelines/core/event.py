@@ -71,6 +71,14 @@ class Noted(BaseEvent):
     text: str
 
 
+class Compared(BaseEvent):
+    """How far two models lie apart."""
+
+    type: Literal["compared"] = "compared"
+    blocks: dict[str, tuple[float, float]]
+    """Of each block |B - A| / |A|, and the cosine of the angle between A and B."""
+
+
 class Hashed(BaseEvent):
     """The hashes of a single file, in lower-case hex."""
 
@@ -123,7 +131,7 @@ class Failed(BaseEvent):
 
 
 OfPictures = Progress | Preview | PictureSaved
-OfModels = Loading | Worked | Noted | Hashed
+OfModels = Loading | Worked | Noted | Compared | Hashed
 Event = Queued | OfModels | OfPictures | Restarted | Finished | Stopped | Failed
 End = Finished | Stopped | Failed
 """Exactly one of these is the last event of every job."""

@@ -167,6 +167,8 @@ class Recipe(BaseModel):
     vae_from: Ingredient | None = None
     loras: tuple[LoraUse, ...] = ()
     """Added when all is mixed, in this order."""
+    notes: str = Field("", max_length=MOST_TEXT)
+    """For whoever has the model."""
 
 
 def read_recipe(text: str | bytes, name: str) -> Recipe:

@@ -8,12 +8,11 @@ import secrets
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -176,67 +175,14 @@ class GenerateRequest(BaseRequest):
     def pictures(self) -> int:
         return self.count
 
+    @property
+    def painted(self) -> Self:
+        """What every request for pictures comes down to."""
+        return self
+
     def seed_of(self, index: int) -> int:
         """The seed of picture `index` (from 0)."""
         return self.seed + index
-
-
-class LoadRequest(BaseRequest):
-    """Bring a model into memory, so that its first picture is quick."""
-
-    kind: Literal["load"] = "load"
-    model: str = Field(title="Model", min_length=1, max_length=1000)
-    precision: Precision = Field(Precision.AUTO, title="Precision", strict=False)
-
-
-class UnloadRequest(BaseRequest):
-    """Give the memory of whatever model is loaded back."""
-
-    kind: Literal["unload"] = "unload"
-    model: str = Field("", title="Model", max_length=240)
-
-
-class VerifyRequest(BaseRequest):
-    """Read every number of a model, and work out its hashes."""
-
-    kind: Literal["verify"] = "verify"
-    model: str = Field(title="Model", min_length=1, max_length=1000)
-
-
-class ConvertRequest(BaseRequest):
-    """Write a model in another form, beside the others, under a new name."""
-
-    kind: Literal["convert"] = "convert"
-    model: str = Field(title="Model", min_length=1, max_length=1000)
-    name: str = Field(title="Name", min_length=1, max_length=240)
-    as_folder: bool = Field(False, title="As a diffusers folder")
-    """Instead of one safetensors file."""
-    dtype: NumberFormat | None = Field(None, title="Precision", strict=False)
-    """None: as it is."""
-    pruned: bool = Field(False, title="Pruned")
-    """Without what painting does not need."""
-
-
-ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest
-"""What is done to a model."""
-Request = Annotated[GenerateRequest | ModelRequest, Discriminator("kind")]
-"""Every kind of request. A new kind joins the union here."""
-
-KINDS: Mapping[str, type[GenerateRequest | ModelRequest]] = {
-    "generate": GenerateRequest,
-    "load": LoadRequest,
-    "unload": UnloadRequest,
-    "verify": VerifyRequest,
-    "convert": ConvertRequest,
-}
-
-
-def read_request(data: Mapping[str, Any]) -> Request:
-    """A request from parsed JSON; without a `kind` it generates. Raises InvalidRequest or UnknownName."""
-    kind = data.get("kind", "generate")
-    if kind not in KINDS:
-        raise InvalidRequest(f"There is no kind of request {kind!r}", fix=f"use {', '.join(KINDS)}", field="kind")
-    return KINDS[kind].model_validate(dict(data))
 
 
 def read_generate(data: Mapping[str, Any]) -> GenerateRequest:

@@ -30,6 +30,19 @@ class NoBook:
         pass
 
 
+class OwnBook:
+    """What this process has worked out."""
+
+    def __init__(self) -> None:
+        self._by_stamp: dict[str, str] = {}
+
+    def known(self, info: ModelInfo) -> str | None:
+        return self._by_stamp.get(stamp_of(Path(info.path)))
+
+    def keep(self, info: ModelInfo, found: Hashed) -> None:
+        self._by_stamp[stamp_of(Path(info.path))] = found.sha256
+
+
 @dataclass(frozen=True, slots=True)
 class ShelfBook:
     """What the shelf knows; of a file that has changed, nothing."""

@@ -3,26 +3,29 @@
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+from pipelines.core.desk import CompareRequest, MergeRequest
 from pipelines.core.error import EaselError, OutOfMemory
-from pipelines.core.event import Event, Finished, Loading, Noted, Stopped
+from pipelines.core.event import Compared, Event, Finished, Loading, Noted, Stopped, Worked
+from pipelines.core.kinds import ConvertRequest, LoadRequest, ModelRequest, UnloadRequest, VerifyRequest
 from pipelines.core.model import ModelInfo
-from pipelines.core.request import (
-    ConvertRequest,
-    GenerateRequest,
-    LoadRequest,
-    ModelRequest,
-    Precision,
-    UnloadRequest,
-    VerifyRequest,
-)
+from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.converting import Form, convert
+from pipelines.jobs.desk import check_name
+from pipelines.jobs.hashes import OwnBook
+from pipelines.jobs.merging import keep_recipe, merge, one_thread
+from pipelines.jobs.orders import ordered
+from pipelines.merging.compare import Comparison
+from pipelines.merging.sources import opened
 from pipelines.models.headers import SUFFIX
 from pipelines.models.memory import RanOut
+from pipelines.models.recipes import ENDINGS
 from pipelines.models.residency import Residency
 from pipelines.models.verify import verify
+from pipelines.models.writing import BYTES_A_WORD
 from pipelines.storage.files import safe_name
 
 
@@ -30,12 +33,14 @@ class Keeper:
     """Looks after the models in memory and on disk; what it makes goes to `folder`."""
 
     def __init__(self, residency: Residency, folder: Path) -> None:
-        self._residency, self._folder = residency, folder
+        self._residency, self._folder, self._book = residency, folder, OwnBook()
 
-    def perform(self, request: ModelRequest, info: ModelInfo | None, stop: StopSignal) -> Iterator[Event]:
-        """Do it; the last event is an End. Raises EaselError."""
+    def perform(
+        self, request: ModelRequest, info: ModelInfo | None, stop: StopSignal, parts: tuple[ModelInfo, ...] = ()
+    ) -> Iterator[Event]:
+        """Do it; the last event is an End. `parts`: what the request names besides its model. Raises EaselError."""
         began = time.monotonic()
-        with closing(self._work(request, info)) as work:  # what it had begun to write goes, if it is stopped
+        with closing(self._work(request, info, parts)) as work:  # what it had begun to write goes, if it is stopped
             for event in work:
                 yield event
                 if stop.now:
@@ -43,7 +48,7 @@ class Keeper:
                     return
         yield Finished(seconds=time.monotonic() - began)
 
-    def _work(self, request: ModelRequest, info: ModelInfo | None) -> Generator[Event]:
+    def _work(self, request: ModelRequest, info: ModelInfo | None, parts: tuple[ModelInfo, ...]) -> Generator[Event]:
         match request:
             case LoadRequest():
                 yield from self._load(_there(info), request.precision)
@@ -53,6 +58,10 @@ class Keeper:
                 yield from verify(_there(info))
             case ConvertRequest():
                 yield from self._convert(request, _there(info))
+            case MergeRequest():
+                yield from self._merge(request, parts)
+            case CompareRequest():
+                yield from _compare(parts)
 
     def _load(self, info: ModelInfo, precision: Precision) -> Iterator[Event]:
         """Into the place where a picture of its own size will want it."""
@@ -76,6 +85,23 @@ class Keeper:
         target = self._folder / (name if request.as_folder else f"{name}{SUFFIX}")
         yield from convert(info, Form(request.dtype, pruned=request.pruned), target)
         yield Noted(text=target.name)
+
+    def _merge(self, request: MergeRequest, parts: tuple[ModelInfo, ...]) -> Iterator[Event]:
+        name = check_name(request.name, self._folder)
+        target = self._folder / f"{name}{ENDINGS[0] if request.only_recipe else SUFFIX}"
+        order = replace(ordered(request.mixture, parts, target), notes=request.notes)
+        with one_thread():
+            yield from keep_recipe(order, self._book) if request.only_recipe else merge(order, self._book)
+
+
+def _compare(parts: tuple[ModelInfo, ...]) -> Iterator[Event]:
+    with opened(parts[0]) as a, opened(parts[1]) as b, one_thread():
+        comparison, told = Comparison(a, b), 0
+        for done, total in comparison.run():
+            if done - told >= BYTES_A_WORD or done == total:
+                told = done
+                yield Worked(done=done, total=total)
+        yield Compared(blocks=dict(comparison.found))
 
 
 def _there(info: ModelInfo | None) -> ModelInfo:

@@ -3,12 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pipelines.core.desk import CompareRequest, MergeRequest
 from pipelines.core.error import EaselError
-from pipelines.core.event import Event, Finished, Hashed
-from pipelines.core.request import ConvertRequest
+from pipelines.core.event import Compared, Event, Finished, Hashed
+from pipelines.core.kinds import ConvertRequest, Request
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.storage.shelf import Hashes, Shelf
+
+
+def stamps_of(models: ModelLibrary, *names: str) -> str:
+    """What changes whenever one of these models does. Raises UnknownName."""
+    return " ".join(stamp_of(Path(models.find(name).path)) for name in names)
 
 
 class Librarian:
@@ -24,9 +30,20 @@ class Librarian:
     def _hear(self, job: str, event: Event) -> None:
         match event:
             case Hashed():
-                self._keep(self._queue.job(job).request.model, event)
-            case Finished() if isinstance(self._queue.job(job).request, ConvertRequest):
+                self._keep(self._named(self._queue.job(job).request), event)
+            case Compared():
+                request = self._queue.job(job).request
+                if isinstance(request, CompareRequest):
+                    self._shelf.keep_comparison(stamps_of(self._models, request.model, request.other), event.blocks)
+            case Finished() if isinstance(self._queue.job(job).request, ConvertRequest | MergeRequest):
                 self._models.rescan()
+
+    def _named(self, request: Request) -> str:
+        """The model whose hashes are told."""
+        if not isinstance(request, MergeRequest):
+            return request.model
+        self._models.rescan()  # it has just been made
+        return request.name
 
     def _keep(self, model: str, event: Hashed) -> None:
         try:

@@ -29,10 +29,11 @@ from pipelines.models.lora.changes import Changes, changes_of
 from pipelines.models.lora.file import read_lora
 from pipelines.models.lora.fit import Fit, fit, model_of, warnings
 from pipelines.models.lora.strength import Strength
+from pipelines.models.recipes import is_recipe
 from pipelines.models.rounding import rounding_to
 from pipelines.models.scan import stamp_of
 from pipelines.models.writing import BYTES_A_WORD, Planned, size_of, write_tensors
-from pipelines.storage.files import make_folder, storage_problem, whole_file
+from pipelines.storage.files import atomic_write, make_folder, storage_problem, whole_file
 
 SPARE_BYTES = 64 * 1024 * 1024
 """Left on the disk when all is written."""
@@ -69,12 +70,17 @@ def prepared(order: Order) -> Iterator[Kitchen]:
     with ExitStack() as stack:
         sources = tuple(stack.enter_context(opened(info)) for info in order.models)
         vae = stack.enter_context(opened(order.vae_from)) if order.vae_from else None
-        made = plan(order.mix, sources, vae)
-        fits = [(_fitted(info, sources[0], made), strength) for info, strength in order.loras]
-        changes = changes_of(fits, made.blocks) if fits else None
-        merge_ = Merge(order.mix, made, rounding_to(order.mix.dtype), changes)
-        notes = (*made.notes, *(note for fitted, _ in fits for note in warnings(fitted)))
-        yield Kitchen(order, sources, vae, made, merge_, tuple(fitted for fitted, _ in fits), notes)
+        yield kitchen_of(order, sources, vae)
+
+
+def kitchen_of(order: Order, sources: tuple[Source, ...], vae: Source | None) -> Kitchen:
+    """An order whose models are open. Raises what `plan` does, ModelUnusable."""
+    made = plan(order.mix, sources, vae)
+    fits = [(_fitted(info, sources[0], made), strength) for info, strength in order.loras]
+    changes = changes_of(fits, made.blocks) if fits else None
+    merge_ = Merge(order.mix, made, rounding_to(order.mix.dtype), changes)
+    notes = (*made.notes, *(note for fitted, _ in fits for note in warnings(fitted)))
+    return Kitchen(order, sources, vae, made, merge_, tuple(fitted for fitted, _ in fits), notes)
 
 
 def _fitted(info: ModelInfo, source: Source, made: Plan) -> Fit:
@@ -89,7 +95,7 @@ def check_target(order: Order) -> None:
 
 def check_name(target: Path, inputs: Iterable[ModelInfo], *, overwrite: bool) -> None:
     """Whether a file may be written to `target`. Raises Conflict, InvalidRequest."""
-    if target.suffix != SUFFIX:
+    if target.suffix != SUFFIX and not is_recipe(target):
         raise InvalidRequest(
             f"Models are written as {SUFFIX}, not {target.suffix or 'a folder'}",
             fix=f"use -o {target.stem or 'mix'}{SUFFIX}", field="output",
@@ -178,6 +184,18 @@ def merge(order: Order, book: HashBook) -> Generator[Worked | Noted | Hashed]:
         yield found
 
 
+def keep_recipe(order: Order, book: HashBook) -> Generator[Worked | Noted]:
+    """Write only how `order` is carried out, to its target. Raises what `merge` does."""
+    with prepared(order) as kitchen:
+        for note in kitchen.notes:
+            yield Noted(text=note)
+        recipe = yield from recipe_of(kitchen, book)
+        try:
+            atomic_write(order.target, recipe.model_dump_json(indent=2, exclude_defaults=True).encode())
+        except FileExistsError as error:
+            raise _taken(order.target.name) from error
+
+
 def stamps_of(infos: Iterable[ModelInfo]) -> dict[str, str]:
     """What changes whenever one of these files does, by path."""
     return {info.path: stamp_of(Path(info.path)) for info in infos}
@@ -231,7 +249,7 @@ def recipe_of(kitchen: Kitchen, book: HashBook) -> Generator[Worked, None, Recip
         )
         for info, strength in order.loras
     )  # fmt: skip
-    return Recipe(easel=program(), mix=order.mix, models=models, vae_from=vae, loras=uses)
+    return Recipe(easel=program(), mix=order.mix, models=models, vae_from=vae, loras=uses, notes=order.notes)
 
 
 @contextmanager

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.core.blocks import Blocks, blocks_of, family_by_names
+from pipelines.core.desk import Mixture
 from pipelines.core.model import ModelInfo
 from pipelines.core.recipe import Mix, Recipe
+from pipelines.core.request import LoraChoice
 from pipelines.merging.weighting import Weighting
 from pipelines.models.folder import FolderReader
 from pipelines.models.lora.strength import Strength, check_strength
 from pipelines.models.single import read_single
+
+NOWHERE = Path("a mix in memory.safetensors")
+"""What stands for the file of a mix that is in none."""
 
 
 def blocks_in(info: ModelInfo) -> Blocks:
@@ -34,6 +39,8 @@ class Order:
     """A file of that name is replaced; never one of the models."""
     loras: tuple[tuple[ModelInfo, Strength], ...] = ()
     """Added to the mix, in this order."""
+    notes: str = ""
+    """For whoever has the model; they travel with it."""
     recipe: Recipe | None = None
     """That is followed to the letter; else one is written."""
 
@@ -49,3 +56,16 @@ class Order:
             check_strength(strength, info.name)
         self.mix.for_models(len(self.models))
         Weighting(self.mix, blocks_in(self.models[0]))
+
+
+def strength_of(asked: LoraChoice) -> Strength:
+    """As the engine has it."""
+    return Strength(asked.unet, asked.text, asked.blocks)
+
+
+def ordered(mixture: Mixture, parts: tuple[ModelInfo, ...], target: Path = NOWHERE) -> Order:
+    """What to do with `parts`, in the order of `Mixture.parts`. Raises what `Order` does."""
+    models, rest = parts[: len(mixture.models)], list(parts[len(mixture.models) :])
+    vae = rest.pop(0) if mixture.vae_from else None
+    loras = tuple((info, strength_of(asked)) for info, asked in zip(rest, mixture.loras, strict=True))
+    return Order(mixture.mix, models, target, vae, loras=loras)

@@ -8,26 +8,32 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from pipelines.core.desk import PreviewRequest
 from pipelines.core.error import EaselError, OutOfMemory, WorkerLost
 from pipelines.core.event import DeviceStatus, Event, Finished, Loading, Noted, PictureSaved, Stopped
+from pipelines.core.kinds import Painting
 from pipelines.core.model import ModelInfo
-from pipelines.core.placement import Placement
-from pipelines.core.request import GenerateRequest, LoraChoice, Precision
+from pipelines.core.placement import Phase, Placement
+from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
 from pipelines.generation.loras import Chosen, applied, fitted
 from pipelines.jobs.keeping import Keeper
+from pipelines.jobs.mixing import HeldMix
+from pipelines.jobs.orders import Order, ordered, strength_of
 from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.budget import Forecast, Thrift, thriftier
+from pipelines.models.loading import LoadedModel
 from pipelines.models.lora.file import read_lora
 from pipelines.models.lora.fit import warnings
-from pipelines.models.lora.strength import Strength
-from pipelines.models.memory import RanOut
+from pipelines.models.memory import RanOut, watched
+from pipelines.models.mixtures import as_one
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
@@ -41,11 +47,8 @@ class Subject:
 
     info: ModelInfo
     loras: Chosen
-
-
-def strength_of(asked: LoraChoice) -> Strength:
-    """As the engine has it."""
-    return Strength(asked.unet, asked.text, asked.blocks)
+    order: Order | None = None
+    """Of a mix in memory: how it is made."""
 
 
 class Painter:
@@ -82,13 +85,14 @@ class Painter:
 
     def _perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
         try:
-            if work.model is not None and work.model.made_of:
+            if work.model is not None and work.model.ingredients:
                 yield Loading(model=work.model.name, size=sum(one.size for one in work.model.ingredients))
                 work = replace(work, model=self._realiser.real(work.model))
-            if isinstance(work.request, GenerateRequest):
-                yield from self._paint(work.request, work, stop)
-            else:
-                yield from self._keeper.perform(work.request, work.model, stop)
+            match work.request:
+                case GenerateRequest() | PreviewRequest() as request:
+                    yield from self._paint(request, work, stop)
+                case request:
+                    yield from self._keeper.perform(request, work.model, stop, self._parts(work))
         except torch.AcceleratorError as error:
             # After such an error every later call on the device fails too: only a new process helps.
             raise WorkerLost(
@@ -96,13 +100,23 @@ class Painter:
                 detail=str(error),
             ) from error  # fmt: skip
 
-    def _paint(self, request: GenerateRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
-        began, left = time.monotonic(), request.count - work.first
-        info = work.model or self._realiser.real(self._library.usable_now(request.model))
-        loras = self._library.loras_of(request) if work.loras is None else work.loras
-        chosen = [(read_lora(Path(one.path), one.name), strength_of(asked))
-                  for one, asked in zip(loras, request.loras, strict=True)]  # fmt: skip
-        for event in self._thriftily(request, Subject(info, chosen), work.first, stop):
+    def _parts(self, work: Work) -> tuple[ModelInfo, ...]:
+        return self._library.parts_of(work.request) if work.parts is None else work.parts
+
+    def _subject(self, work: Work) -> Subject:
+        parts = self._parts(work)
+        if isinstance(work.request, PreviewRequest):
+            mixture, parts = work.request.mixture, tuple(map(self._realiser.real, parts))
+            return Subject(as_one(mixture, parts), (), ordered(mixture, parts))
+        assert isinstance(work.request, GenerateRequest)
+        info = work.model or self._realiser.real(self._library.usable_now(work.request.model))
+        loras = [(read_lora(Path(one.path), one.name), strength_of(asked))
+                 for one, asked in zip(parts, work.request.loras, strict=True)]  # fmt: skip
+        return Subject(info, loras)
+
+    def _paint(self, request: Painting, work: Work, stop: StopSignal) -> Iterator[Event]:
+        began, left = time.monotonic(), request.pictures - work.first
+        for event in self._thriftily(request.painted, self._subject(work), work.first, stop):
             if isinstance(event, Painted):
                 left -= 1
                 yield self._save(event, request, work)
@@ -147,14 +161,29 @@ class Painter:
         if not residency.is_lent(info, request.precision, placement=place):
             yield Loading(model=info.name, size=info.size)
         work = residency.work(info, request, thrift)
-        model = residency.lend(info, request.precision, placement=place, work=work)
+        model = self._lent(subject, request, place, work)
         fits = fitted(model, subject.loras)
         for note in (note for one, _ in fits for note in warnings(one)):
             yield Noted(text=note)
         with applied(model, fits):
             yield from generate(request, model, stop, first=first, thrift=thrift)
 
-    def _save(self, painted: Painted, request: GenerateRequest, work: Work) -> PictureSaved:
+    def _lent(self, subject: Subject, request: GenerateRequest, place: Placement, work: int) -> LoadedModel:
+        """Raises RanOut, ModelUnusable."""
+        lend = partial(self._residency.lend, subject.info, request.precision, placement=place, work=work)
+        if (order := subject.order) is None:
+            return lend()
+        while True:
+            model = lend(make=lambda manner: HeldMix(order).model(subject.info, order, manner))
+            held = model.behind
+            assert isinstance(held, HeldMix)
+            with watched(Phase.LOADING):
+                if held.bring_along(model, order):
+                    return model
+            del model, held  # another precision, or another VAE's parts: it is built anew
+            self._residency.free(subject.info.name)
+
+    def _save(self, painted: Painted, request: Painting, work: Work) -> PictureSaved:
         to = self._targets[painted.index] if self._targets else None
         saved = self._files.save(
             painted.image, request, index=painted.index, job=work.job, seconds=painted.seconds, to=to

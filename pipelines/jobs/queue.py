@@ -15,10 +15,11 @@ from itertools import chain
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.core import event as events
+from pipelines.core.desk import PreviewRequest
 from pipelines.core.error import EaselError, Problem, StorageProblem, UnknownName, WorkerLost
 from pipelines.core.event import DeviceStatus, End, Event, Failed, Finished, PictureSaved, Queued, Restarted, Stopped
+from pipelines.core.kinds import Request
 from pipelines.core.model import ModelInfo
-from pipelines.core.request import Request
 from pipelines.core.stop import StopMode, StopSignal
 from pipelines.jobs.watchers import Listener, Watchers
 from pipelines.jobs.worker import Work, Worker, problem_of
@@ -119,14 +120,14 @@ class JobQueue:
     def __init__(
         self, journal: Journal, images: ImageStore, worker: Worker, *,
         find_model: Callable[[Request], ModelInfo | None] = lambda _: None,
-        find_loras: Callable[[Request], tuple[ModelInfo, ...] | None] = lambda _: None,
+        find_parts: Callable[[Request], tuple[ModelInfo, ...] | None] = lambda _: None,
         max_waiting: int = MAX_WAITING,
     ) -> None:  # fmt: skip
         """`find_model`: the model a request is about, as it is now; without it the worker looks for itself.
-        `find_loras`: the same for the LoRAs it names.
+        `find_parts`: the same for what else it names.
         """
         self._journal, self._images, self._worker, self._max_waiting = journal, images, worker, max_waiting
-        self._find_model, self._find_loras = find_model, find_loras
+        self._find_model, self._find_parts = find_model, find_parts
         self._watchers = Watchers()
         self._changed = threading.Condition(threading.RLock())
         self._waiting = deque(_Job(record, self._pictures(record.id)) for record in journal.recover())
@@ -148,10 +149,18 @@ class JobQueue:
                 problem = f"The queue is full: {len(self._waiting)} jobs wait"
                 raise QueueFull(problem, fix="wait until some are done, or stop some")
             job = _Job(self._journal.add(secrets.token_hex(8), request))
-            self._waiting.append(job)
+            self._place(job)
             self._tell_positions()
             self._changed.notify_all()
             return job.view
+
+    def _place(self, job: _Job) -> None:
+        """At the end; a preview before all that is none: somebody looks at the desk and waits."""
+        if not isinstance(job.request, PreviewRequest):
+            self._waiting.append(job)
+            return
+        before = sum(isinstance(other.request, PreviewRequest) for other in self._waiting)
+        self._waiting.insert(before, job)
 
     def stop(self, job: str, mode: StopMode) -> JobView:
         """Ask for the job's end; one that waits ends at once, one that ended stays as it is. Raises UnknownName."""
@@ -246,7 +255,7 @@ class JobQueue:
     def _attempts(self, job: _Job) -> End:
         """Begin the job, and again whenever its worker is lost, until it ends."""
         lost = INTERRUPTED if job.view.attempt else None
-        model, loras = self._find_model(job.request), self._find_loras(job.request)
+        model, parts = self._find_model(job.request), self._find_parts(job.request)
         while True:
             job.view = job.view.model_copy(update={"pictures": self._pictures(job.id)})
             first = self._first_missing(job)
@@ -258,7 +267,7 @@ class JobQueue:
                 self._tell(job, Restarted(problem=lost, attempt=job.view.attempt + 1))
             try:
                 self._begin(job)
-                return self._follow(job, Work(job.request, job.id, first, model, loras))
+                return self._follow(job, Work(job.request, job.id, first, model, parts))
             except WorkerLost as error:
                 lost = error.as_problem
                 log.warning("Job %s lost its worker (attempt %d): %s", job.id, job.view.attempt, error)

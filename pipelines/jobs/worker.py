@@ -8,8 +8,8 @@ from typing import Protocol
 
 from pipelines.core.error import EaselError, Problem, WorkerLost
 from pipelines.core.event import DeviceStatus, Event, Failed
+from pipelines.core.kinds import Request
 from pipelines.core.model import ModelInfo
-from pipelines.core.request import Request
 from pipelines.core.stop import StopSignal
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ class Work:
     """The first picture still to make, from 0."""
     model: ModelInfo | None = None
     """The model it is painted with, found by whoever sends the work; None: the performer looks for it itself."""
-    loras: tuple[ModelInfo, ...] | None = None
-    """Those that the request names, in its order; None: as above."""
+    parts: tuple[ModelInfo, ...] | None = None
+    """What the request names besides, LoRAs or what is mixed, in its order; None: as above."""
 
 
 class Performer(Protocol):

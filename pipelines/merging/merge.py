@@ -60,6 +60,21 @@ class Merge:
         elif self.mix.method in LIKENESS:
             yield from self._find_scale()
 
+    def look_as(self, other: "Merge") -> bool:
+        """Know what `other` found by looking at the same models; whether that is all there is to know."""
+        if other.mix.method != self.mix.method:
+            return self.bytes_to_look_at == 0
+        self._orders, self._scale = other._orders, other._scale
+        return True
+
+    def made_of(self, step: Step) -> tuple[object, ...]:
+        """What a tensor follows from, for models that stay the same: equal answers, equal tensors."""
+        changes = self.changes.by_weight.get(step.name, ()) if self.changes else ()
+        return (
+            self.mix.method, tuple(sorted(step.values.items())), tuple(map(id, step.weights)), self._format(step),
+            tuple((change.lora.path, change.module.name, change.strength) for change in changes),
+        )  # fmt: skip
+
     def _find_orders(self) -> Iterator[int]:
         for unit, steps in self._units():
             a, b = ({step.name: _whole(step.weights[n], step) for step in steps} for n in (0, 1))
@@ -112,7 +127,7 @@ class Merge:
             rows = self.changes.on_rows(step.name, step.shape) if in_slices else None
             yield from self._changed_in_slices(step, rows, dtype) if rows else self._changed_whole(step, dtype)
         elif in_slices:
-            for parts in zip(*(_slices(weight) for weight in step.weights), strict=True):
+            for parts in zip(*(slices(weight) for weight in step.weights), strict=True):
                 as_it_is = not step.is_mixed and parts[0].dtype == dtype
                 yield parts[0] if as_it_is else _rounded(self._mixed_slice(parts, step), dtype, step.name)
         else:
@@ -127,8 +142,8 @@ class Merge:
         """Of some rows each: whole matrices of fp32 would leave the core's cache, several times over."""
         row = math.prod(step.shape[1:])
         at_once = max(1, SLICE // row)
-        slices = (_slices(weight, at_once * row) for weight in step.weights)
-        for number, parts in enumerate(zip(*slices, strict=True)):
+        by_rows = (slices(weight, at_once * row) for weight in step.weights)
+        for number, parts in enumerate(zip(*by_rows, strict=True)):
             numbers = self._mixed_slice(parts, step)
             rows.add(numbers.view(-1, row), number * at_once)
             yield _rounded(numbers, dtype, step.name)
@@ -178,7 +193,8 @@ def _generator(seed: float, name: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def _slices(weight: Weight, size: int = SLICE) -> Iterator[Tensor]:
+def slices(weight: Weight, size: int = SLICE) -> Iterator[Tensor]:
+    """Its numbers, so many at once."""
     for start in range(0, weight.numel, size):
         yield weight.read(start, min(start + size, weight.numel))
 

@@ -29,17 +29,23 @@ MOST_PARENTS = 1_000_000
 
 def metadata_of(recipe: Recipe, sources: Sequence[Source]) -> Mapping[str, str]:
     """Of the file that `recipe` makes of `sources`."""
-    told = {key: sources[0].metadata[key] for key in KEPT if key in sources[0].metadata}
+    told = kept_of(sources[0])
     names = ", ".join(one.name for one in recipe.models)
     return {
         "format": "pt",
         **told,
         "modelspec.title": f"{names} ({recipe.mix.described.label})",
         "modelspec.merged_from": names,
+        **({"modelspec.description": recipe.notes} if recipe.notes else {}),
         METADATA_KEY: recipe.model_dump_json(exclude_defaults=True),
         MERGED: _json(_recipe_for_others(recipe)),
         PARENTS: _json(_parents(recipe, sources)),
     }
+
+
+def kept_of(first: Source) -> Mapping[str, str]:
+    """What A says of itself and stays true of the mix."""
+    return {key: first.metadata[key] for key in KEPT if key in first.metadata}
 
 
 def _recipe_for_others(recipe: Recipe) -> Mapping[str, Any]:

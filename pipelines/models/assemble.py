@@ -1,6 +1,6 @@
 """Networks whose weights are views into files: built without memory, filled without a copy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from accelerate import init_empty_weights
@@ -11,7 +11,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from pipelines.models.architecture import Part
 from pipelines.models.names import View
 from pipelines.models.recognise import MARKS
-from pipelines.models.tensors import OpenTensors
+from pipelines.models.tensors import Tensors
 
 VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
     View.WHOLE: lambda tensor: tensor,
@@ -27,7 +27,7 @@ class Misfit(ValueError):
     """A file's tensors do not fill the network they are for; the text says how, after the part's name."""
 
 
-def unet_of(part: Part, tensors: OpenTensors) -> UNet2DConditionModel:
+def unet_of(part: Part, tensors: Tensors) -> UNet2DConditionModel:
     """The UNet of `part`. Raises Misfit, also for tensors that have no place in it: it would paint as another."""
     unet = _filled(lambda: UNet2DConditionModel.from_config(dict(part.config)), part, tensors)
     used = {origin.name for name in unet.state_dict() if (origin := part.origin(name))}
@@ -37,18 +37,18 @@ def unet_of(part: Part, tensors: OpenTensors) -> UNet2DConditionModel:
     return unet
 
 
-def vae_of(part: Part, tensors: OpenTensors) -> AutoencoderKL:
+def vae_of(part: Part, tensors: Tensors) -> AutoencoderKL:
     """The autoencoder of `part`. Raises Misfit."""
     return _filled(lambda: AutoencoderKL.from_config(dict(part.config)), part, tensors)
 
 
-def text_encoder_of(part: Part, tensors: OpenTensors, *, projects: bool) -> CLIPTextModel:
+def text_encoder_of(part: Part, tensors: Tensors, *, projects: bool) -> CLIPTextModel:
     """The text tower of `part`. Raises Misfit."""
     kind = CLIPTextModelWithProjection if projects else CLIPTextModel
     return _filled(lambda: kind(CLIPTextConfig(**part.config)), part, tensors)
 
 
-def _filled(make: Callable[[], Any], part: Part, tensors: OpenTensors) -> Any:
+def _filled(make: Callable[[], Any], part: Part, tensors: Tensors) -> Any:
     with init_empty_weights():  # buffers stay real: `position_ids` is in no file
         network: nn.Module = make()
     state, missing = {}, []
@@ -64,6 +64,16 @@ def _filled(make: Callable[[], Any], part: Part, tensors: OpenTensors) -> Any:
         raise Misfit(f"lacks {len(missing)} tensors, {min(missing)} the first of them")
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def refill(network: nn.Module, part: Part, tensors: Tensors, changed: Collection[str]) -> None:
+    """Put those of `tensors` that have `changed` into a network again, wherever and in whatever format it has them."""
+    for name, weight in network.named_parameters():
+        origin = part.origin(name.removeprefix("text_model."))
+        if origin is not None and origin.name in changed:
+            now = VIEWS[origin.view](tensors[origin.name])
+            if weight.data_ptr() != now.data_ptr():  # else it is a view of this very tensor
+                weight.data.copy_(now)
 
 
 def _sides(tensor: Tensor) -> str:

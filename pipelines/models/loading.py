@@ -1,6 +1,6 @@
 """From a blueprint to networks on a device, offline: weights are views into their files as far as that will do."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,16 +17,16 @@ from pipelines.core.model import ModelInfo, Task
 from pipelines.core.placement import Placement
 from pipelines.core.request import Precision
 from pipelines.models.architecture import Part
-from pipelines.models.assemble import Misfit, text_encoder_of, unet_of, vae_of
+from pipelines.models.assemble import Misfit, refill, text_encoder_of, unet_of, vae_of
 from pipelines.models.attention import set_attention
-from pipelines.models.blueprint import Network, Tower
+from pipelines.models.blueprint import Blueprint, Network, Tower
 from pipelines.models.folder import COPY_AGAIN
 from pipelines.models.memory import is_memory_error
 from pipelines.models.on_use import BroughtOnUse
 from pipelines.models.opening import blueprint_of
 from pipelines.models.recall import Recall
 from pipelines.models.single import DOWNLOAD_AGAIN
-from pipelines.models.tensors import OpenTensors
+from pipelines.models.tensors import OpenTensors, Tensors
 from pipelines.models.vocabulary import clip_tokenizer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -76,6 +76,9 @@ class LoadedModel:
     """What the VAE computes in: fp32 for one that is known to overflow in fp16."""
     recall: Recall = field(default_factory=Recall, repr=False)
     """Encoded texts and the like; gone with the model."""
+    blueprint: Blueprint | None = field(default=None, repr=False)
+    behind: object = field(default=None, repr=False)
+    """Whoever must live as long as the model: of one that is in no file, what holds its tensors."""
 
     @property
     def device(self) -> torch.device:
@@ -84,6 +87,17 @@ class LoadedModel:
     @property
     def dtype(self) -> torch.dtype:
         return self.manner.dtype
+
+
+def refresh(model: LoadedModel, tensors: Tensors, changed: Collection[str]) -> None:
+    """Bring `model` up to date with `tensors`, of which some have `changed`; those are all in one spelling."""
+    drawn = model.blueprint
+    assert drawn
+    towers = [(tower.encoder, of.network.part) for tower, of in zip(model.towers, drawn.towers, strict=True)]
+    with torch.inference_mode(mode=False), torch.no_grad():
+        for network, part in ((model.unet, drawn.unet.part), (model.vae, drawn.vae.part), *towers):
+            refill(network, part, tensors, changed)
+    model.recall = Recall()  # texts may be read otherwise now
 
 
 def chosen_dtype(info: ModelInfo, device: torch.device, precision: Precision) -> torch.dtype:
@@ -99,8 +113,14 @@ def load(info: ModelInfo, manner: Manner) -> LoadedModel:
     Raises ModelUnusable, naming the file, when something is missing, cut or does not fit together, and
     MemoryError when there is no room: only the caller knows what could make some.
     """
-    blueprint = blueprint_of(info)  # again: files may have changed since the scan
-    loader = _Loader(info, manner)
+    return build(info, blueprint_of(info), manner)  # read again: files may have changed since the scan
+
+
+def build(
+    info: ModelInfo, blueprint: Blueprint, manner: Manner, held: Mapping[Path, Tensors] | None = None
+) -> LoadedModel:
+    """As `load`, after `blueprint`; `held`: tensors that are in memory, by the file that they stand for."""
+    loader = _Loader(info, manner, held or {})
     vae_dtype = torch.float32 if blueprint.vae_overflows and manner.dtype is torch.float16 else manner.dtype
     model = LoadedModel(
         info=info,
@@ -113,6 +133,7 @@ def load(info: ModelInfo, manner: Manner) -> LoadedModel:
         scheduler_config=blueprint.scheduler,
         manner=manner,
         vae_dtype=vae_dtype,
+        blueprint=blueprint,
     )
     set_attention(model.unet, model.vae, manner.attention, manner.device, manner.dtype)
     return model
@@ -121,9 +142,9 @@ def load(info: ModelInfo, manner: Manner) -> LoadedModel:
 class _Loader:
     """Brings the networks of one model to their places; a file that several share is opened once."""
 
-    def __init__(self, info: ModelInfo, manner: Manner) -> None:
+    def __init__(self, info: ModelInfo, manner: Manner, held: Mapping[Path, Tensors]) -> None:
         self._info, self._manner = info, manner
-        self._open: dict[Path, OpenTensors] = {}
+        self._open: dict[Path, Tensors] = dict(held)
 
     def tower(self, tower: Tower) -> TextTower:
         with _explained(self._info, "tokenizer"):
@@ -138,7 +159,7 @@ class _Loader:
         return TextTower(tokenizer, encoder, tower.last_layer, tower.normed, tower.projects)
 
     def network(
-        self, part: str, network: Network, build: Callable[[Part, OpenTensors], Any], *, waits: bool,
+        self, part: str, network: Network, build: Callable[[Part, Tensors], Any], *, waits: bool,
         dtype: torch.dtype | None = None,
     ) -> Any:  # fmt: skip
         """The network. `waits`: its weights stay in their file, and come to the device layer by layer."""

@@ -7,7 +7,7 @@ from pipelines.core.model import Family, ModelInfo
 from pipelines.models.architecture import architectures
 from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.folder import FolderReader
-from pipelines.models.single import read_single
+from pipelines.models.single import SingleFile, read_single
 
 
 def blueprint_of(info: ModelInfo) -> Blueprint:
@@ -19,8 +19,13 @@ def blueprint_of(info: ModelInfo) -> Blueprint:
     if path.is_dir():
         blueprint = FolderReader(path, info.name).blueprint()
         return replace(blueprint, vae=vae) if vae else blueprint
+    return completed(read_single(path, info.name), info, vae)
+
+
+def completed(single: SingleFile, info: ModelInfo, vae: Network | None = None) -> Blueprint:
+    """How to build what is in a single file, with the parts that `info` takes from elsewhere. Raises ModelUnusable."""
     lender = Path(info.text_from) if info.text_from else None
-    return read_single(path, info.name).blueprint(vae=vae, towers=_whole_at(lender).towers if lender else None)
+    return single.blueprint(vae=vae, towers=_whole_at(lender).towers if lender else None)
 
 
 def files_behind(info: ModelInfo) -> tuple[Path, ...]:

@@ -1,6 +1,7 @@
 """Who is in memory: the models used last, as many as there is room for."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,7 +47,7 @@ class Residency:
         self._label = device_label(self.device)
         self._limit = limit
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
-        """By the path of the model, the one used last at the end."""
+        """The one used last at the end."""
         self._drawn: tuple[ModelInfo, Fingerprint, Blueprint] | None = None
         """The blueprint asked for last: reading the header of a large file takes a while."""
 
@@ -60,46 +61,49 @@ class Residency:
 
     def lend(
         self, info: ModelInfo, precision: Precision = Precision.AUTO, *,
-        placement: Placement = Placement.WHOLE, work: int = 0,
+        placement: Placement = Placement.WHOLE, work: int = 0, make: Callable[[Manner], LoadedModel] | None = None,
     ) -> LoadedModel:  # fmt: skip
         """`info` in memory, loaded when it is not there yet; others are freed until `work` bytes fit beside it.
+
+        `make`: how, for a model that is in no file; what is there is lent as it is.
 
         Raises ModelUnusable, or RanOut when the device is too small even for this model alone.
         """
         files = fingerprint(*files_behind(info))  # before they are read: a change meanwhile must be noticed next time
         manner = self._manner(info, precision, placement)
-        resident = self._residents.pop(info.path, None)
+        resident = self._residents.pop(_key(info), None)
         if resident is None or not _is(resident, info, manner, files):
             del resident
             numbers = self._numbers(info, precision)
             weights = budget.weights_of(self._blueprint(info), numbers).on_device(manner.placement)
+            weights += info.size if make and self.device.type == "cpu" else 0  # its tensors lie in no file
             self._make_room(weights + work)
             with watched(Phase.LOADING):
-                resident = _Resident(load(info, manner), files, weights)
+                resident = _Resident(make(manner) if make else load(info, manner), files, weights)
         else:
             self._make_room(resident.bytes + work)
-        self._residents[info.path] = resident
+        self._residents[_key(info)] = resident
         return resident.model
 
     def is_lent(
         self, info: ModelInfo, precision: Precision = Precision.AUTO, *, placement: Placement = Placement.WHOLE
     ) -> bool:
         """Whether `lend` would answer at once."""
-        resident, manner = self._residents.get(info.path), self._manner(info, precision, placement)
+        resident, manner = self._residents.get(_key(info)), self._manner(info, precision, placement)
         return resident is not None and _is(resident, info, manner, fingerprint(*files_behind(info)))
 
     def free(self, name: str | None = None) -> None:
         """Give the memory of the model `name` back, or that of all."""
-        for path, resident in list(self._residents.items()):
+        for key, resident in list(self._residents.items()):
             if name is None or resident.model.info.name == name:
-                del self._residents[path]
+                del self._residents[key]
         give_back(self.device)
 
     def free_others(self, info: ModelInfo) -> bool:
         """Give the memory of all models but `info` back; whether there were any."""
-        others = [path for path in self._residents if path != info.path]
-        for path in others:
-            del self._residents[path]
+        others = [key for key in self._residents if key != _key(info)]
+        for key in others:
+            del self._residents[key]
         give_back(self.device)
         return bool(others)
 
@@ -142,6 +146,11 @@ class Residency:
 
     def _numbers(self, info: ModelInfo, precision: Precision) -> Numbers:
         return budget.numbers_of(info, precision, on_cpu=self.device.type == "cpu")
+
+
+def _key(info: ModelInfo) -> str:
+    """The path of a model; of a mix, of all that goes in."""
+    return "\n".join(info.made_of) or info.path
 
 
 def _is(resident: _Resident, info: ModelInfo, manner: Manner, files: Fingerprint) -> bool:

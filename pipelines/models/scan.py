@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.core import model as core_model
+from pipelines.core.desk import CompareRequest, MergeRequest, Mixture, PreviewRequest
 from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
+from pipelines.core.kinds import ConvertRequest, LoadRequest, Request, UnloadRequest, VerifyRequest
 from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
-from pipelines.core.request import ConvertRequest, GenerateRequest, LoadRequest, Request, UnloadRequest, VerifyRequest
+from pipelines.core.request import GenerateRequest
 from pipelines.models import folder, layouts, reading, single
 from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, as_text, states_of
+from pipelines.models.mixtures import as_one
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.reading import growing, own_name, read_model
 from pipelines.models.recipes import is_recipe
@@ -121,17 +124,39 @@ class ModelLibrary:
         match request:
             case GenerateRequest():
                 return self.with_vae(self.usable_now(request.model), request.vae)
+            case PreviewRequest():
+                return self.mixed(request.mixture)
             case LoadRequest():
                 return self.usable_now(request.model)
-            case UnloadRequest():
+            case UnloadRequest() | MergeRequest() | CompareRequest():
                 return None
             case VerifyRequest() | ConvertRequest():
                 self.rescan()
                 return self.find(request.model)
 
-    def loras_of(self, request: Request) -> tuple[ModelInfo, ...]:
-        """The LoRAs a request names, in its order. Raises UnknownName, or ModelUnusable for what is none."""
-        return tuple(self.lora(one.name) for one in request.loras) if isinstance(request, GenerateRequest) else ()
+    def parts_of(self, request: Request) -> tuple[ModelInfo, ...]:
+        """What a request names besides its model, in its order. Raises UnknownName, or ModelUnusable for what cannot
+        be what it is named as.
+        """
+        match request:
+            case GenerateRequest():
+                return tuple(self.lora(one.name) for one in request.loras)
+            case PreviewRequest() | MergeRequest():
+                return self.parts(request.mixture)
+            case CompareRequest():
+                return (self.usable_now(request.model), self.usable_now(request.other))
+            case _:
+                return ()
+
+    def parts(self, mixture: Mixture) -> tuple[ModelInfo, ...]:
+        """The files of a mixture, in the order of `Mixture.parts`. Raises UnknownName, ModelUnusable."""
+        models = tuple(self.usable_now(name) for name in mixture.models)
+        vae = (self.vae(mixture.vae_from),) if mixture.vae_from else ()
+        return (*models, *vae, *(self.lora(one.name) for one in mixture.loras))
+
+    def mixed(self, mixture: Mixture) -> ModelInfo:
+        """What a mixture is to the rest: a model like its first. Raises as `parts_of`."""
+        return as_one(mixture, self.parts(mixture))
 
     def lora(self, name: str) -> ModelInfo:
         """The LoRA called `name`. Raises UnknownName, ModelUnusable."""
@@ -147,10 +172,14 @@ class ModelLibrary:
         """`info` with the VAE of another file, if one is named. Raises UnknownName, ModelUnusable."""
         if not name:
             return info
+        return info.model_copy(update={"vae_from": self.vae(name).path})
+
+    def vae(self, name: str) -> ModelInfo:
+        """The VAE called `name`, or the model that has one. Raises UnknownName, ModelUnusable."""
         vae = self.find(name)
         if vae.problem is not None or vae.kind not in VAE_KINDS or Kind.VAE in vae.lacks:
             raise ModelUnusable(f"{vae.name!r} has no VAE that can be used", fix="choose another VAE", field="vae")
-        return info.model_copy(update={"vae_from": vae.path})
+        return vae
 
     def rescan(self) -> None:
         """Look at the folders again; a model added or removed meanwhile appears or goes."""

@@ -1,14 +1,41 @@
-"""The tensors of a file, without reading it."""
+"""The tensors of a file, without reading it; or of a model that is in no file."""
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pipelines.models.headers import Header, read_header
 from pipelines.models.writing import format_of
+
+
+class Tensors(Protocol):
+    """What networks are filled from."""
+
+    def below(self, root: str) -> Iterator[str]:
+        """The names that begin with `root`."""
+
+    def __contains__(self, name: str) -> bool: ...
+    def __getitem__(self, name: str) -> Tensor: ...
+
+
+class HeldTensors:
+    """Tensors in memory, by name."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def below(self, root: str) -> Iterator[str]:
+        return (name for name in self._tensors if name.startswith(root))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
 
 
 class OpenTensors:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipelines.core.error import ModelUnusable
 from pipelines.models.hashing import Hashing, HashingBeside
-from pipelines.models.headers import TensorEntry
+from pipelines.models.headers import Header, TensorEntry, parse_header
 
 FORMATS: Mapping[str, torch.dtype] = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -50,6 +50,11 @@ class Planned:
     @property
     def nbytes(self) -> int:
         return torch.Size(self.shape).numel() * self.dtype.itemsize
+
+
+def header_of(planned: Sequence[Planned], metadata: Mapping[str, str]) -> Header:
+    """What the file's header will say."""
+    return parse_header(_header(planned, metadata), size_of(planned, metadata))
 
 
 def size_of(planned: Sequence[Planned], metadata: Mapping[str, str]) -> int:

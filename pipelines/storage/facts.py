@@ -15,7 +15,8 @@ from PIL import Image, PngImagePlugin
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.error import EaselError, StorageProblem
-from pipelines.core.request import MAX_SEED, GenerateRequest, read_generate
+from pipelines.core.kinds import Painting, read_painting
+from pipelines.core.request import MAX_SEED
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
@@ -46,7 +47,7 @@ class PictureFacts:
     height: int
     created: datetime
     """When it was made; the file's own time for a picture that does not say."""
-    request: GenerateRequest | None
+    request: Painting | None
     """None for a picture that is not ours, or was made by a newer Easel with settings unknown here."""
     index: int = 0
     seed: int = 0
@@ -110,10 +111,10 @@ def _our_chunk(text: object) -> Chunk | None:
         return None
 
 
-def request_or_none(data: Mapping[str, Any]) -> GenerateRequest | None:
+def request_or_none(data: Mapping[str, Any]) -> Painting | None:
     """The request that `data` describes; None when this Easel cannot make it."""
     try:
-        return read_generate(data)
+        return read_painting(data)
     except EaselError:
         return None
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from pipelines.core.error import EaselError, StorageProblem, UnknownName
-from pipelines.core.request import GenerateRequest
+from pipelines.core.kinds import Painting
 from pipelines.storage.database import Database
 from pipelines.storage.facts import PictureFacts, open_picture, read_picture, request_or_none
 from pipelines.storage.pictures import PictureFiles, SavedPicture
@@ -26,6 +26,7 @@ from pipelines.storage.schema import PICTURE, THUMBNAIL
 
 log = logging.getLogger(__name__)
 
+OF_THE_DESK = func.coalesce(func.json_extract(PICTURE.c.request, "$.kind"), "generate") == "preview"
 THUMBNAIL_SIDE = 256
 """Pixels."""
 
@@ -46,7 +47,7 @@ class ImageRow(BaseModel):
     job: str | None
     seconds: float
     created: datetime
-    request: GenerateRequest | None
+    request: Painting | None
     infotext: str
     missing: bool = False
     """The file is not there any more; somebody moved or deleted it by hand."""
@@ -111,9 +112,12 @@ class ImageStore:
             if facts.program:
                 yield file, facts
 
-    def recent(self, limit: int = 60, before: int | None = None) -> list[ImageRow]:
-        """The newest pictures first; `before` an id continues a listing."""
-        query = select(PICTURE).order_by(PICTURE.c.id.desc()).limit(limit)
+    def recent(
+        self, limit: int = 60, before: int | None = None, kind: Literal["preview"] | None = None
+    ) -> list[ImageRow]:
+        """The newest pictures first, those of the mixing desk apart; `before` an id continues a listing."""
+        wanted = OF_THE_DESK if kind else ~OF_THE_DESK
+        query = select(PICTURE).where(wanted).order_by(PICTURE.c.id.desc()).limit(limit)
         with self._database.transaction() as db:
             rows = db.execute(query if before is None else query.where(PICTURE.c.id < before)).all()
         return [self._row(row) for row in rows]
@@ -121,7 +125,9 @@ class ImageStore:
     def by_model(self) -> Mapping[str, ModelUse]:
         """What each model has painted, by its name in the requests."""
         model = func.json_extract(PICTURE.c.request, "$.model")
-        painted = select(model, func.count(), func.max(PICTURE.c.id)).where(PICTURE.c.request.is_not(None))
+        painted = select(model, func.count(), func.max(PICTURE.c.id)).where(
+            PICTURE.c.request.is_not(None), ~OF_THE_DESK
+        )
         with self._database.transaction() as db:
             rows = db.execute(painted.group_by(model)).all()
         return {name: ModelUse(count, latest) for name, count, latest in rows}

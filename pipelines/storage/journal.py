@@ -12,7 +12,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from pipelines.core.error import EaselError, Problem
-from pipelines.core.request import Request, read_request
+from pipelines.core.kinds import Request, read_request
 from pipelines.core.stop import StopMode
 from pipelines.storage.database import Database
 from pipelines.storage.schema import JOB

@@ -14,11 +14,14 @@ from typing import BinaryIO
 
 from PIL import Image, PngImagePlugin
 
+from pipelines.core.kinds import Painting
 from pipelines.core.program import program
-from pipelines.core.request import GenerateRequest
 from pipelines.storage.facts import Chunk
 from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem
 from pipelines.storage.infotext import infotext
+
+PREVIEWS = "previews"
+"""The folder, below that of the pictures, for those of the mixing desk."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,16 @@ class SavedPicture:
 
 
 class PictureFiles:
-    """The outputs folder: `YYYY-MM-DD/00214-<seed>.png`, numbered by day. Any number of processes may save at once."""
+    """The outputs folder: `[previews/]YYYY-MM-DD/00214-<seed>.png`, numbered by day.
+
+    Any number of processes may save at once.
+    """
 
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
 
     def save(
-        self, image: Image.Image, request: GenerateRequest, *, index: int, job: str | None = None,
+        self, image: Image.Image, request: Painting, *, index: int, job: str | None = None,
         seconds: float = 0.0, to: Path | None = None,
     ) -> SavedPicture:  # fmt: skip
         """Write picture `index` of `request`, whole or not at all; `to` names a file elsewhere, which is replaced.
@@ -53,13 +59,14 @@ class PictureFiles:
             seconds=round(seconds, 3), request=request.model_dump(mode="json"),
         )  # fmt: skip
         texts = PngImagePlugin.PngInfo()
-        texts.add_text("parameters", infotext(request, seed))
+        texts.add_text("parameters", infotext(request.painted, seed))
         texts.add_text("easel", chunk.model_dump_json())
         write = partial(_write_png, image, texts)
         if to is not None:
             atomic_write(to, write, replace=True)
             return SavedPicture(to, str(to.absolute()), index, seed, seconds)
-        folder = self.outputs / date.today().isoformat()
+        place = self.outputs / PREVIEWS if request.kind == "preview" else self.outputs
+        folder = place / date.today().isoformat()
         with _number_in(folder) as number:
             path = folder / f"{number:05d}-{seed}.png"
             atomic_write(path, write)

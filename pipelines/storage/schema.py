@@ -85,6 +85,14 @@ SETTING = Table(
 )
 
 
+COMPARISON = Table(
+    "comparison",
+    TABLES,
+    Column("stamps", String, primary_key=True),  # of both models; changes whenever either does
+    Column("blocks", String, nullable=False),  # JSON
+)
+
+
 def m001_pictures_and_jobs(db: Connection) -> None:
     db.exec_driver_sql("""
         CREATE TABLE picture (
@@ -119,7 +127,11 @@ def m002_models(db: Connection) -> None:
     db.exec_driver_sql("CREATE TABLE setting (name VARCHAR NOT NULL PRIMARY KEY, value VARCHAR NOT NULL)")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m001_pictures_and_jobs, m002_models)
+def m003_comparisons(db: Connection) -> None:
+    db.exec_driver_sql("CREATE TABLE comparison (stamps VARCHAR NOT NULL PRIMARY KEY, blocks VARCHAR NOT NULL)")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m001_pictures_and_jobs, m002_models, m003_comparisons)
 
 
 def migrate(db: Connection) -> None:

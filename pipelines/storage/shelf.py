@@ -12,12 +12,16 @@ from sqlalchemy.dialects.sqlite import insert
 
 from pipelines.core.model import ModelInfo, Seen
 from pipelines.storage.database import Database
-from pipelines.storage.schema import MODEL, MODEL_HASH, MODEL_NOTE, SETTING
+from pipelines.storage.schema import COMPARISON, MODEL, MODEL_HASH, MODEL_NOTE, SETTING
 
 DEFAULT_MODEL = "model"
 """A setting's name."""
 AT_ONCE = 500
 """Rows of one statement; SQLite takes a bounded number of values."""
+
+
+Distances = Mapping[str, tuple[float, float]]
+"""Of each block |B - A| / |A|, and the cosine of the angle between A and B."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,18 @@ class Shelf:
         values = {"path": path, "stamp": stamp, "sha256": hashes.sha256, "weights": hashes.weights}
         with self.database.transaction() as db:
             db.execute(insert(MODEL_HASH).values(values).on_conflict_do_update(index_elements=["path"], set_=values))
+
+    def comparison(self, stamps: str) -> Distances | None:
+        """How far two models lie apart, as they were at `stamps`; None: not known."""
+        with self.database.transaction() as db:
+            text = db.execute(select(COMPARISON.c.blocks).where(COMPARISON.c.stamps == stamps)).scalar_one_or_none()
+        return {name: (apart, cosine) for name, (apart, cosine) in json.loads(text).items()} if text else None
+
+    def keep_comparison(self, stamps: str, blocks: Distances) -> None:
+        """Remember it."""
+        values = {"stamps": stamps, "blocks": json.dumps(blocks)}
+        with self.database.transaction() as db:
+            db.execute(insert(COMPARISON).values(values).on_conflict_do_update(index_elements=["stamps"], set_=values))
 
     @property
     def default(self) -> str | None:

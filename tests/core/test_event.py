@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.core.error import Problem
 from pipelines.core.event import (
+    Compared,
     Event,
     Failed,
     Finished,
@@ -28,6 +29,7 @@ EVENTS: list[Event] = [
     PictureSaved(index=0, seed=7, file="2026-11-21/00001-7.png", seconds=1.25, image=3),
     Worked(done=1_000_000, total=4_000_000),
     Noted(text="holds tensors for training only"),
+    Compared(blocks={"BASE": (0.1, 0.99)}),
     Hashed(sha256="ab" * 32, weights="cd" * 32),
     Restarted(problem=PROBLEM, attempt=2),
     Finished(seconds=9.5),

@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.core.error import EaselError
 from pipelines.core.event import Event, Finished, Hashed, Loading, Noted, Stopped, Worked
+from pipelines.core.kinds import ConvertRequest, LoadRequest, UnloadRequest, VerifyRequest, read_request
 from pipelines.core.model import Family, ModelInfo
-from pipelines.core.request import ConvertRequest, LoadRequest, NumberFormat, UnloadRequest, VerifyRequest, read_request
+from pipelines.core.request import NumberFormat
 from pipelines.core.stop import StopMode, StopSignal
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.librarian import Librarian

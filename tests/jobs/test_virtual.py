@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from pipelines.core.event import Failed, Finished, Loading
+from pipelines.core.kinds import ConvertRequest, LoadRequest, VerifyRequest
 from pipelines.core.model import Family
 from pipelines.core.recipe import METADATA_KEY, Mix
-from pipelines.core.request import ConvertRequest, LoadRequest, NumberFormat, VerifyRequest
+from pipelines.core.request import NumberFormat
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.hashes import NoBook
 from pipelines.jobs.keeping import Keeper

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.core.error import Problem
 from pipelines.core.event import (
+    Compared,
     DeviceStatus,
     Event,
     Failed,
@@ -22,7 +23,7 @@ from pipelines.core.event import (
     Stopped,
     Worked,
 )  # fmt: skip
-from pipelines.core.request import ConvertRequest
+from pipelines.core.kinds import ConvertRequest
 from pipelines.jobs.queue import JobView
 from ui.web.show import Stage, View, memory, shorten, show, show_device, show_problem
 from ui.web.words import Words
@@ -35,7 +36,8 @@ LOST = Problem(problem="The worker was lost", fix="nothing to do")
 EVERY = [
     Queued(position=1), Loading(model="flat", size=25_000_000), PROGRESS, Preview(picture=2, step=12, jpeg=b""),
     PictureSaved(index=0, seed=1, file="a.png", seconds=1), Restarted(problem=LOST, attempt=2), Finished(seconds=3),
-    Stopped(), Failed(problem=LOST), Worked(done=1, total=2), Noted(text="is large"), Hashed(sha256="ab", weights="cd"),
+    Stopped(), Failed(problem=LOST), Worked(done=1, total=2), Noted(text="is large"), Compared(blocks={}),
+    Hashed(sha256="ab", weights="cd"),
 ]  # fmt: skip
 
 

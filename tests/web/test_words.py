@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 
 from pipelines.core.error import UnknownName
+from pipelines.core.kinds import KINDS, PAINTINGS
 from pipelines.core.model import Kind
 from pipelines.core.placement import Placement
-from pipelines.core.request import KINDS, GenerateRequest, Precision
+from pipelines.core.request import GenerateRequest, Precision
 from pipelines.jobs.fetching import State
 from ui.web import words as module
 from ui.web.tabs.generate import FOLDED
@@ -21,7 +22,7 @@ SOURCES = [*WEB.rglob("*.py"), *(WEB / "assets").glob("*.js")]
 BUILT = {
     *(f"precision.{precision}" for precision in Precision),
     *(f"more.{name}" for name in FOLDED),
-    *(f"{begin}.{kind}" for begin in ("work", "worked") for kind in KINDS if kind != "generate"),
+    *(f"{begin}.{kind}" for begin in ("work", "worked") for kind in KINDS if kind not in PAINTINGS),
     *(f"bar.needs.{placement}" for placement in (Placement.TURNS, Placement.STREAMED)),
     *(f"kind.{kind.replace(' ', '_')}" for kind in Kind),
     *(f"models.{name}" for name in ("all", "checkpoint", "lora", "embedding", "vae", "upscaler", "problem", "hidden")),

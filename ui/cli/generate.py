@@ -125,7 +125,7 @@ def follow(work: Iterator[events.Event], *, quiet: bool) -> Iterator[events.Pict
                     raise EaselError(p.problem, fix=p.fix, field=p.field, detail=p.detail)
                 case events.Noted(text=text):
                     console.print(text, markup=False, highlight=False, soft_wrap=True)
-                case events.Worked() | events.Hashed():
+                case events.Worked() | events.Compared() | events.Hashed():
                     pass
                 case events.Preview() | events.Queued() | events.Restarted() | events.Finished() | events.Stopped():
                     pass
@@ -170,8 +170,8 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     check_writable(files[0].parent if files else setup.outputs)
     made = []
     # A LoRA that a request names otherwise (--set) is one of the library.
-    found = loras or models.library.loras_of(request)
-    work = Work(request, model=models.library.of(request), loras=found)
+    found = loras or models.library.parts_of(request)
+    work = Work(request, model=models.library.of(request), parts=found)
     for saved in follow(setup().perform(work, StopSignal()), quiet=around.as_json):
         file = setup.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
         made.append({"file": str(file), "seed": saved.seed, "seconds": round(saved.seconds, 3)})

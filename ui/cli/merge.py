@@ -168,7 +168,7 @@ def repeated(asked: Asked, ways: Ways, folders: Folders, book: HashBook) -> Orde
     vae_from = pantry.find(recipe.vae_from) if recipe.vae_from else None
     loras = tuple((pantry.find(use.lora), Strength(use.unet, use.text, use.blocks)) for use in recipe.loras)
     target = (ways.output or NO_FILE).absolute()
-    return Order(recipe.mix, models, target, vae_from, ways.overwrite, loras, recipe)
+    return Order(recipe.mix, models, target, vae_from, ways.overwrite, loras, recipe=recipe)
 
 
 def find_recipe(said: str, folders: Folders) -> tuple[Recipe, Path]:

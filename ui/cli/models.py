@@ -10,8 +10,8 @@ from rich.text import Text
 
 from pipelines.core.error import InvalidRequest, StorageProblem
 from pipelines.core.event import Hashed, Noted, Worked
+from pipelines.core.kinds import ConvertRequest
 from pipelines.core.model import ModelInfo
-from pipelines.core.request import ConvertRequest
 from pipelines.models.headers import SUFFIX
 from pipelines.models.hub import cached
 from pipelines.models.reading import size_on_disk

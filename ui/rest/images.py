@@ -1,6 +1,6 @@
 """Pictures by id: never by path, always with the type we wrote, never run as a page."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
@@ -29,10 +29,12 @@ def routes(images: ImageStore) -> APIRouter:
 
     @router.get("")
     def recent(
-        limit: Annotated[int, Query(ge=1, le=200)] = 60, before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None
+        limit: Annotated[int, Query(ge=1, le=200)] = 60,
+        before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
+        kind: Literal["preview"] | None = None,
     ) -> dict[str, list[dict[str, Any]]]:
-        """Newest first; `before` an id continues a listing."""
-        return {"images": [describe(row) for row in images.recent(limit, before)]}
+        """Newest first, those of the mixing desk only when asked for; `before` an id continues a listing."""
+        return {"images": [describe(row) for row in images.recent(limit, before, kind)]}
 
     @router.get("/{image}")
     def picture(image: ImageId) -> FileResponse:

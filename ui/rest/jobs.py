@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.core.request import read_request
+from pipelines.core.kinds import read_request
 from pipelines.core.stop import StopMode
 from pipelines.jobs.queue import JobQueue, JobView
 

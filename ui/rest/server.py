@@ -22,7 +22,7 @@ from pipelines.core.error import (
 from pipelines.jobs.fetching import Fetcher
 from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.storage.images import ImageStore
-from ui.rest import downloads, forecast, images, jobs, loras, models
+from ui.rest import desk, downloads, forecast, images, jobs, loras, models
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
@@ -45,6 +45,7 @@ class RestServices:
     images: ImageStore
     models: models.Models
     fetcher: Fetcher
+    desk: desk.Desk
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.include_router(images.routes(services.images))
     app.include_router(models.routes(services.models))
     app.include_router(loras.routes(services.models.library))
+    app.include_router(desk.routes(services.desk))
     app.include_router(downloads.routes(services.fetcher, at_hand=services.models.at_hand))
 
     @app.get("/health")

@@ -6,8 +6,10 @@ from typing import Any, assert_never
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.core.desk import PreviewRequest
 from pipelines.core.error import Problem
 from pipelines.core.event import (
+    Compared,
     DeviceStatus,
     Event,
     Failed,
@@ -96,9 +98,10 @@ def show(job: JobView, event: Event | None, words: Words) -> View:
         stage=Stage.RUNNING, title="", job=job.id, kind=request.kind, model=request.model, notes=job.notes,
         images=job.pictures, notice=_notice(job, words),
     )  # fmt: skip
-    if isinstance(request, GenerateRequest):
-        asked = {"count": request.count, "width": request.width, "height": request.height}
-        view = view.model_copy(update={"prompt": shorten(request.prompt), **asked})
+    if isinstance(request, GenerateRequest | PreviewRequest):
+        painted = request.painted
+        asked = {"count": painted.count, "width": painted.width, "height": painted.height}
+        view = view.model_copy(update={"prompt": shorten(painted.prompt), **asked})
     return view.model_copy(update=_changes(job, event or latest(job), words))
 
 
@@ -128,7 +131,7 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
             return {"stage": Stage.LOADING, "title": title, "line": words("stage.loading.size", size=memory(size))}
         case Progress():
             return _progress(event, words)
-        case Preview() | PictureSaved() | Restarted() | Noted() | Hashed():
+        case Preview() | PictureSaved() | Restarted() | Noted() | Compared() | Hashed():
             if job.progress is None:
                 return _work(job, words)
             return _progress(job.progress, words)
@@ -147,7 +150,7 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
 
 def _work(job: JobView, words: Words) -> dict[str, Any]:
     """What is done to a model, and how far it is."""
-    if isinstance(job.request, GenerateRequest):
+    if isinstance(job.request, GenerateRequest | PreviewRequest):
         return {"title": words("stage.starting")}
     said = {"title": words(f"work.{job.request.kind}", model=job.request.model)}
     if job.worked is None or not job.worked.total:

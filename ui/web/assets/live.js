@@ -5,6 +5,7 @@ Easel.live = (() => {
   const news = {
     job: Easel.signal(),
     model: Easel.signal(), // what is done to one
+    desk: Easel.signal(), // previews of the mixing desk
     models: Easel.signal(), // the list has changed
     device: Easel.signal(),
     preview: Easel.signal(),
@@ -55,6 +56,11 @@ Easel.live = (() => {
   }
 
   function take(view) {
+    if (view.kind === 'preview') {
+      news.desk.tell(view);
+      if (hasEnded(view)) forget(view.job);
+      return;
+    }
     if (view.kind && view.kind !== 'generate') {
       news.model.tell(view); // what is done to models is shown with the models
       return;

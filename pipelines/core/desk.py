@@ -1,0 +1,113 @@
+"""What is asked of the mixing desk: models by name and how to mix them; to be seen, kept, or compared."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.core.error import InvalidRequest
+from pipelines.core.recipe import FROM_FILE, Mix
+from pipelines.core.request import BaseRequest, GenerateRequest, LoraChoice
+
+MOST_MODELS = 20
+MOST_NOTES = 20_000
+"""Characters."""
+
+
+class Mixture(BaseModel):
+    """What stands on the desk."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    models: tuple[str, ...] = Field(min_length=1, max_length=MOST_MODELS, strict=False)
+    """Names, as the method wants them; the base last."""
+    mix: Mix = Field(default_factory=Mix, strict=False)
+    vae_from: str = Field("", max_length=1000)
+    """The file that the VAE comes from, where the mix says so."""
+    loras: tuple[LoraChoice, ...] = Field((), max_length=50, strict=False)
+    """Added to the mix, in this order."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _speak_plainly(cls, data: Any, handler: Any) -> Self:
+        try:
+            made: Self = handler(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "mixture"
+            raise InvalidRequest(f"{where}: {first['msg']}", fix="correct it", field="mixture") from None
+        return made
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        self.mix.for_models(len(self.models))
+        if (self.mix.vae == FROM_FILE) != bool(self.vae_from):
+            raise InvalidRequest("It is not clear whose VAE is meant", fix="name its file, or a model", field="vae")
+        return self
+
+    @property
+    def name(self) -> str:
+        """For people: what goes in."""
+        return " + ".join((*self.models, *(one.name for one in self.loras)))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Everything that goes in, by name: the models, the VAE's file, the LoRAs."""
+        vae = (self.vae_from,) if self.vae_from else ()
+        return (*self.models, *vae, *(one.name for one in self.loras))
+
+
+class DeskRequest(BaseRequest):
+    """About a mixture."""
+
+    model: str = ""
+    """The mixture, for people; whatever is said, it is worked out anew."""
+    mixture: Mixture = Field(strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if name != "model"} if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _call_it(self) -> Self:
+        object.__setattr__(self, "model", self.mixture.name)
+        return self
+
+
+class PreviewRequest(DeskRequest):
+    """A picture of a mixture, which is mixed in memory."""
+
+    kind: Literal["preview"] = "preview"
+    picture: GenerateRequest = Field(strict=False)
+    """How; its model is the mixture."""
+
+    @property
+    def pictures(self) -> int:
+        return self.picture.count
+
+    @property
+    def painted(self) -> GenerateRequest:
+        """What every request for pictures comes down to."""
+        return self.picture.model_copy(update={"model": self.mixture.name[:240], "loras": ()})
+
+    def seed_of(self, index: int) -> int:
+        """The seed of picture `index` (from 0)."""
+        return self.picture.seed_of(index)
+
+
+class MergeRequest(DeskRequest):
+    """A mixture kept: as a file beside the other models, or as a recipe that is mixed when it is wanted."""
+
+    kind: Literal["merge"] = "merge"
+    name: str = Field(title="Name", min_length=1, max_length=240)
+    only_recipe: bool = Field(False, title="Only the recipe")
+    notes: str = Field("", title="Notes", max_length=MOST_NOTES)
+    """They travel with the file."""
+
+
+class CompareRequest(BaseRequest):
+    """How far two models lie apart, block by block."""
+
+    kind: Literal["compare"] = "compare"
+    model: str = Field(title="Model", min_length=1, max_length=1000)
+    other: str = Field(title="Other model", min_length=1, max_length=1000)

@@ -1,0 +1,86 @@
+"""Every kind of request there is; a new one joins the union here."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field
+
+from pipelines.core.desk import CompareRequest, MergeRequest, PreviewRequest
+from pipelines.core.error import InvalidRequest
+from pipelines.core.request import BaseRequest, GenerateRequest, NumberFormat, Precision
+
+
+class LoadRequest(BaseRequest):
+    """Bring a model into memory, so that its first picture is quick."""
+
+    kind: Literal["load"] = "load"
+    model: str = Field(title="Model", min_length=1, max_length=1000)
+    precision: Precision = Field(Precision.AUTO, title="Precision", strict=False)
+
+
+class UnloadRequest(BaseRequest):
+    """Give the memory of whatever model is loaded back."""
+
+    kind: Literal["unload"] = "unload"
+    model: str = Field("", title="Model", max_length=240)
+
+
+class VerifyRequest(BaseRequest):
+    """Read every number of a model, and work out its hashes."""
+
+    kind: Literal["verify"] = "verify"
+    model: str = Field(title="Model", min_length=1, max_length=1000)
+
+
+class ConvertRequest(BaseRequest):
+    """Write a model in another form, beside the others, under a new name."""
+
+    kind: Literal["convert"] = "convert"
+    model: str = Field(title="Model", min_length=1, max_length=1000)
+    name: str = Field(title="Name", min_length=1, max_length=240)
+    as_folder: bool = Field(False, title="As a diffusers folder")
+    """Instead of one safetensors file."""
+    dtype: NumberFormat | None = Field(None, title="Precision", strict=False)
+    """None: as it is."""
+    pruned: bool = Field(False, title="Pruned")
+    """Without what painting does not need."""
+
+
+ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest | MergeRequest | CompareRequest
+"""What is done to models."""
+Painting = Annotated[GenerateRequest | PreviewRequest, Discriminator("kind")]
+"""What makes pictures."""
+Request = Annotated[GenerateRequest | PreviewRequest | ModelRequest, Discriminator("kind")]
+
+PAINTINGS: Mapping[str, type[GenerateRequest | PreviewRequest]] = {
+    "generate": GenerateRequest,
+    "preview": PreviewRequest,
+}
+KINDS: Mapping[str, type[GenerateRequest | PreviewRequest | ModelRequest]] = {
+    **PAINTINGS,
+    "load": LoadRequest,
+    "unload": UnloadRequest,
+    "verify": VerifyRequest,
+    "convert": ConvertRequest,
+    "merge": MergeRequest,
+    "compare": CompareRequest,
+}
+
+
+def read_request(data: Mapping[str, Any]) -> Request:
+    """A request from parsed JSON; without a `kind` it generates. Raises InvalidRequest or UnknownName."""
+    made: Request = _of_kind(KINDS, data).model_validate(dict(data))
+    return made
+
+
+def read_painting(data: Mapping[str, Any]) -> Painting:
+    """A request for pictures from parsed JSON. Raises InvalidRequest or UnknownName."""
+    made: Painting = _of_kind(PAINTINGS, data).model_validate(dict(data))
+    return made
+
+
+def _of_kind(kinds: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+    kind = data.get("kind", "generate")
+    if kind not in kinds:
+        raise InvalidRequest(f"There is no kind of request {kind!r}", fix=f"use {', '.join(kinds)}", field="kind")
+    return kinds[kind]
