@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +34,11 @@ class Running:
 
     @property
     def worker(self) -> psutil.Process | None:
-        children = psutil.Process(self.process.pid).children()
-        return next((child for child in children if "spawn_main" in " ".join(child.cmdline())), None)
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # also one that has just died and was not yet buried
+                if "spawn_main" in " ".join(child.cmdline()):
+                    return child
+        return None
 
 
 def start(data: Path, jobs: int) -> Running:

@@ -11,18 +11,24 @@ PATHS = {
     "generate": "M12 3v4M12 17v4M3 12h4M17 12h4M6 6l2.5 2.5M15.5 15.5 18 18M18 6l-2.5 2.5M8.5 15.5 6 18",
     "info": "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01",
     "keep": "M6 4h12v16l-6-5-6 5z",
+    "merge": "M6 4v4M6 12v8M12 4v10M12 18v2M18 4v2M18 10v10M4 10h4M10 16h4M16 8h4",
     "models": "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
+    "more": "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4",
+    "plus": "M12 5v14M5 12h14",
+    "redo": "M15 7l4 4-4 4M19 11H9a5 5 0 0 0 0 10h4",
     "save": "M12 4v11M7 11l5 5 5-5M5 20h14",
     "search": "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
     "sun": (
         "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.5 1.5"
         "M17.5 17.5 19 19M19 5l-1.5 1.5M6.5 17.5 5 19"
     ),
+    "swap": "M4 8h14M14 4l4 4-4 4M20 16H6M10 12l-4 4 4 4",
     "trash": "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+    "undo": "M9 7l-4 4 4 4M5 11h10a5 5 0 0 1 0 10h-4",
     "warn": "M12 4 2.5 20h19zM12 10v4M12 17h.01",
 }
 
-TABS = ("generate", "models")
+TABS = ("generate", "merge", "models")
 """The tabs there are; each has an icon of its name on the rail."""
 
 

@@ -1,0 +1,40 @@
+// The Merge page, put together: the desk on the left, the picture and what becomes of the mix on the right.
+const { make, say } = Easel;
+const parts = [Easel.deskModels(), Easel.deskBar(), Easel.mixer(), Easel.deskCheck(), Easel.deskPreview()];
+const [cards, bar, mixer, check, preview] = parts;
+const save = Easel.deskSave(check);
+
+element.querySelector('.host').append(
+  make(
+    'div',
+    { class: 'deskpage' },
+    make(
+      'section',
+      { class: 'main', 'aria-label': say('tab.merge') },
+      cards.node,
+      bar.node,
+      make('div', { class: 'desk' }, mixer.node),
+      make('div', { class: 'legend' }, make('span', {}, say('mixer.legend')), make('span', {}, say('mixer.legend.bars'))),
+      check.node,
+    ),
+    make(
+      'aside',
+      { class: 'side', 'aria-label': say('desk.preview') },
+      make('div', { class: 'scroll' }, preview.node, save.node),
+      make('div', { class: 'foot' }, save.foot),
+    ),
+  ),
+);
+
+const show = () => [...parts, save].forEach(part => part.show());
+
+// Undo and redo, wherever the focus is on this page but in a text.
+element.addEventListener('keydown', event => {
+  if (!(event.ctrlKey || event.metaKey) || event.target.closest('textarea, input[type="text"]')) return;
+  const key = event.key.toLowerCase();
+  if (key !== 'z' && key !== 'y') return;
+  event.preventDefault();
+  if (key === 'y' || event.shiftKey) Easel.desk.redo();
+  else Easel.desk.undo();
+});
+Easel.mixing.begin().then(show, error => console.warn(error));

@@ -1,0 +1,242 @@
+// Under the faders: whether the mixture can be kept, and what that takes. At the side: under what name and how.
+Easel.deskCheck = () => {
+  const { make, icon, renew, say } = Easel;
+  const { desk, mixing, models } = Easel;
+  const node = make('div', { class: 'preflight', role: 'status', tabindex: -1 });
+
+  const good = text => make('span', { class: 'ok' }, icon('check', 14), text);
+  const care = text => make('span', { class: 'care' }, icon('warn', 14), text);
+
+  /** Why it cannot be kept, { problem, fix }; null when it can. */
+  function obstacle() {
+    const { check } = mixing;
+    if (!check) return { problem: say('desk.checking'), fix: '' };
+    return check.refused ?? check.problem;
+  }
+
+  function show() {
+    const { check } = mixing;
+    const why = obstacle();
+    if (!check) {
+      renew(node, why.problem);
+      return;
+    }
+    if (check.refused) {
+      renew(node, make('b', { class: 'bad' }, say('desk.not_ready')), care([why.problem, why.fix].filter(Boolean).join('; ')));
+      return;
+    }
+    const isAll = check.matched === check.tensors;
+    const matched = say('desk.tensors', { n: check.matched, of: check.tensors });
+    renew(
+      node,
+      why ? make('b', { class: 'bad' }, say('desk.not_ready')) : make('b', {}, say('desk.ready')),
+      why && care([why.problem, why.fix].filter(Boolean).join('; ')),
+      good(say('desk.family', { family: check.family })),
+      check.matched !== null && (isAll ? good(matched) : care(matched)),
+      good(say('desk.memory', { size: models.size(check.memory) })),
+      good(say('desk.disk', { size: models.size(check.size), free: models.size(check.free) })),
+      make('span', {}, say('desk.about', { s: Math.max(1, Math.round(check.seconds)) })),
+    );
+  }
+  mixing.changed.on(show);
+  desk.changed.on(show);
+  return { node, show, obstacle };
+};
+
+Easel.deskSave = ({ obstacle }) => {
+  const { make, icon, patch, say } = Easel;
+  const { desk, mixing } = Easel;
+  const DTYPES = ['', 'fp16', 'bf16', 'fp32', 'fp8'];
+
+  const name = make('input', {
+    type: 'text',
+    maxlength: 200,
+    autocomplete: 'off',
+    spellcheck: 'false',
+    'aria-label': say('desk.name'),
+    placeholder: say('desk.name.hint'),
+    oninput: event => desk.change({ name: event.target.value }),
+  });
+  const dtype = make(
+    'select',
+    { 'aria-label': say('desk.dtype'), onchange: event => desk.change({ dtype: event.target.value }) },
+    DTYPES.map(one => make('option', { value: one }, one || say('desk.dtype.source'))),
+  );
+  const vae = make('select', { 'aria-label': say('desk.vae'), onchange: event => desk.change({ vae: event.target.value }) });
+  const pruned = make('input', { type: 'checkbox', onchange: event => desk.change({ pruned: event.target.checked }) });
+  const notes = make('textarea', {
+    rows: 2,
+    dir: 'auto',
+    'aria-label': say('desk.notes'),
+    placeholder: say('desk.notes'),
+    oninput: event => desk.change({ notes: event.target.value }, { undo: false }),
+  });
+  const summary = make('summary');
+  const loras = Easel.deskLoras();
+  const recipe = make('button', { class: 'btn', id: 'save-recipe', onclick: () => keep(true) }, say('desk.save_recipe'));
+  const model = make(
+    'button',
+    { class: 'btn solid primary', id: 'save-model', onclick: () => keep(false) },
+    say('desk.save_model'),
+  );
+  const reason = make('p', { class: 'reason', role: 'status' });
+  const work = make('div', { class: 'keeping', role: 'status', hidden: true });
+
+  function keep(onlyRecipe) {
+    if (!obstacle()) mixing.keep({ onlyRecipe });
+  }
+
+  /** The models whose VAE may go in, the mixed one of BASE, and files of VAEs. */
+  function showVaes() {
+    const letters = desk.state.models.filter(Boolean).map((_, k) => String.fromCharCode(65 + k));
+    const files = Easel.models.list.filter(one => one.kind === 'vae' && !one.problem).map(one => one.name);
+    const options = [
+      ...letters.map(letter => [letter, say('desk.vae.of', { letter })]),
+      ...(desk.byBlock().length ? [['base', say('desk.vae.base')]] : []),
+      ...files.map(file => [`file:${file}`, file]),
+    ];
+    const now = desk.state.vae;
+    if (!options.some(([value]) => value === now)) options.push([now, now.replace('file:', '')]);
+    vae.replaceChildren(...options.map(([value, text]) => make('option', { value }, text)));
+    vae.value = now;
+  }
+
+  function showWork() {
+    const { kept, keeping } = mixing;
+    work.hidden = !kept;
+    if (!kept) return;
+    if (kept.job) {
+      const share = keeping?.share ?? 0;
+      work.replaceChildren(
+        make('span', { class: 'grow' }, keeping?.line || say('desk.saving', { name: kept.name })),
+        make('button', { class: 'btn', onclick: mixing.stopKeeping }, say('desk.stop')),
+        make('i', { class: 'bar', '--p': `${100 * share}%` }),
+      );
+      return;
+    }
+    const [tone, text] = kept.problem
+      ? ['danger', [kept.problem.problem, kept.problem.fix].filter(Boolean).join('; ')]
+      : kept.isStopped
+        ? ['', say('desk.stopped')]
+        : ['', say('desk.saved', { name: kept.name })];
+    work.replaceChildren(
+      make('span', { class: `grow reason ${tone}` }, text),
+      make(
+        'button',
+        { class: 'btn sq', 'aria-label': say('desk.fine'), title: say('desk.fine'), onclick: mixing.forgetKept },
+        icon('close'),
+      ),
+    );
+  }
+
+  function show() {
+    const { state } = desk;
+    if (document.activeElement !== name) name.value = state.name;
+    if (document.activeElement !== notes) notes.value = state.notes;
+    dtype.value = state.dtype;
+    pruned.checked = state.pruned;
+    showVaes();
+    const told = [vae.selectedOptions[0]?.textContent, state.pruned && say('desk.pruned'), state.notes && say('desk.noted')];
+    patch.text(summary, say('desk.more', { value: told.filter(Boolean).join(', ') }));
+    const why = obstacle();
+    const isBusy = Boolean(mixing.kept?.job);
+    recipe.disabled = model.disabled = Boolean(why) || isBusy;
+    patch.text(reason, why ? [why.problem, why.fix].filter(Boolean).join('; ') : '');
+    reason.hidden = !why || isBusy;
+    showWork();
+  }
+
+  const label = (text, box) => make('label', { class: 'mini' }, text, box);
+  const node = make(
+    'section',
+    { class: 'save-part' },
+    loras.node,
+    make(
+      'div',
+      { class: 'name-as' },
+      label(say('desk.name'), name),
+      label(say('desk.dtype'), make('span', { class: 'select' }, dtype)),
+    ),
+    make(
+      'details',
+      {},
+      summary,
+      label(say('desk.vae'), make('span', { class: 'select' }, vae)),
+      make('label', { class: 'check' }, pruned, say('desk.pruned.label')),
+      notes,
+    ),
+  );
+  const foot = make('div', { class: 'desk-foot' }, reason, work, recipe, model);
+  desk.changed.on(show);
+  mixing.changed.on(show);
+  Easel.models.changed.on(show);
+  return { node, foot, show };
+};
+
+/** LoRAs that go into the mix, each with its strengths. */
+Easel.deskLoras = () => {
+  const { make, icon, patch, renew, say } = Easel;
+  const { desk } = Easel;
+  const rows = make('ul', { class: 'lora-rows', tabindex: -1, 'aria-label': say('desk.loras') });
+  const summary = make('summary');
+  const props = { value: '', choices: [], label: say('desk.loras'), bare: true, none: say('loras.add') };
+  const slot = make('div', { id: 'desk-add-lora' });
+  const showPicker = Easel.picker({ element: slot, props, trigger: add });
+
+  function add() {
+    const { value } = props;
+    props.value = '';
+    if (value) desk.change({ loras: [...desk.state.loras, { name: value, unet: 1, text: 1, blocks: [] }] });
+    showPicker();
+  }
+
+  const set = (at, what) => desk.change({ loras: desk.state.loras.map((one, k) => (k === at ? { ...one, ...what } : one)) });
+
+  function row(lora, at) {
+    const box = part =>
+      make('input', {
+        type: 'number',
+        step: 0.05,
+        min: -10,
+        max: 10,
+        value: lora[part],
+        'aria-label': `${say('loras.strength', { name: lora.name })}, ${say(`loras.${part}`)}`,
+        title: say(`loras.${part}`),
+        onchange: event => Number.isFinite(event.target.valueAsNumber) && set(at, { [part]: event.target.valueAsNumber }),
+      });
+    return make(
+      'li',
+      { 'data-key': `${at} ${lora.name} ${lora.unet} ${lora.text}` },
+      make('b', { dir: 'auto', title: lora.name }, lora.name),
+      box('unet'),
+      box('text'),
+      make(
+        'button',
+        {
+          class: 'btn sq',
+          'aria-label': say('loras.remove', { name: lora.name }),
+          title: say('loras.remove', { name: lora.name }),
+          onclick: () => desk.change({ loras: desk.state.loras.filter((_, k) => k !== at) }),
+        },
+        icon('close'),
+      ),
+    );
+  }
+
+  function show() {
+    const { loras } = desk.state;
+    const count = loras.length ? loras.map(one => one.name).join(', ') : say('desk.loras.none');
+    patch.text(summary, say('desk.loras.label', { value: count }));
+    props.choices = Easel.models.list
+      .filter(one => one.kind === 'lora' && !one.problem && !one.hidden)
+      .map(one => ({ name: one.name, group: one.family ?? '', note: one.detail }));
+    showPicker();
+    rows.hidden = !loras.length;
+    renew(rows, loras.map(row));
+  }
+
+  const node = make('details', { class: 'desk-loras' }, summary, slot, rows);
+  desk.changed.on(show);
+  Easel.models.changed.on(show);
+  return { node, show };
+};
