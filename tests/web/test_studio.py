@@ -64,7 +64,20 @@ def test_only_tokens_name_colours() -> None:
             assert not re.search(r"#[0-9a-f]{3,8}\b(?=[^{}]*[;}])|\brgba?\(|\bhsla?\(", text), sheet.name
         used = set(re.findall(r"var\((--[a-z0-9-]+)\)", text))
         known = set(re.findall(r"(--[a-z0-9-]+)\s*:", (ASSETS / "tokens.css").read_text(encoding="utf-8")))
-        given = {"--icon", "--chevron", "--p", "--w", "--h", "--ar", "--range_progress"}
+        given = {
+            "--icon",
+            "--chevron",
+            "--p",
+            "--w",
+            "--h",
+            "--ar",
+            "--range_progress",
+            "--c",
+            "--n",
+            "--v",
+            "--curve",
+            "--map",
+        }
         assert used <= known | given, sheet.name
 
 

@@ -101,6 +101,28 @@ Easel.desk = (() => {
     state.picture = { ...state.picture, width: side, height: side };
   }
 
+  /** What the mix is called until somebody says otherwise: of whom, along which curve; not as a model that is there. */
+  function suggested() {
+    const numbers = byBlock()[0] && state.blocks[byBlock()[0].key];
+    const curve = numbers && offers.presets.find(one => JSON.stringify(one[layout()]) === JSON.stringify(numbers));
+    const parts = [...state.models, ...state.loras.map(one => one.name), curve?.name].filter(Boolean);
+    const plain = parts.map(part => part.split('/').pop().replace(/[^\p{L}\p{N}._-]+/gu, '-')).join('-').slice(0, 80);
+    const taken = new Set(Easel.models.list.map(one => one.name.toLowerCase()));
+    let name = plain || 'mix';
+    for (let n = 2; taken.has(name.toLowerCase()); n += 1) name = `${plain}-${n}`;
+    return name;
+  }
+
+  const title = () => state.name.trim() || suggested();
+
+  /** Letters of the models that are still to be chosen. */
+  function lacking() {
+    const chosen = state.models.filter(Boolean).length;
+    const how = method();
+    const missing = how ? Math.max(0, how.low - chosen) : 0;
+    return Array.from({ length: missing }, (_, k) => String.fromCharCode(65 + chosen + k));
+  }
+
   const checkpoints = () => Easel.models.list.filter(one => Easel.models.paints(one) && !one.hidden);
   const model = name => Easel.models.list.find(one => one.name === name);
   const method = () => offers?.methods.find(one => one.key === state.method);
@@ -191,6 +213,8 @@ Easel.desk = (() => {
     open,
     post,
     mixture,
+    title,
+    lacking,
     checkpoints,
     model,
     method,

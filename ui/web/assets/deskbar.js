@@ -23,7 +23,8 @@ Easel.deskModels = () => {
     if (now === built) return;
     built = now;
     cards = Array.from({ length: count }, (_, k) => card(k, how, count));
-    node.replaceChildren(...cards.flatMap((one, k) => (k ? [make('span', { class: 'plus' }, '+'), one.box] : [one.box])));
+    const plus = () => make('span', { class: 'plus' }, '+');
+    node.replaceChildren(...cards.flatMap((one, k) => (k ? [plus(), one.box] : [one.box])));
   }
 
   function card(k, how, count) {
@@ -56,7 +57,9 @@ Easel.deskModels = () => {
     }
     const role = isBase ? say('desk.base') : '';
     button.replaceChildren(
-      info?.picture ? make('img', { src: info.picture, alt: '' }) : make('span', { class: 'noface' }, icon('models', 24)),
+      info?.picture
+        ? make('img', { src: info.picture, alt: '' })
+        : make('span', { class: 'noface' }, icon('models', 24)),
       make(
         'span',
         { class: 'grow' },
@@ -248,7 +251,9 @@ Easel.deskBar = () => {
   const slots = make(
     'div',
     { class: 'seg', role: 'group', 'aria-label': say('desk.slots') },
-    [0, 1].map(k => make('button', { title: say('desk.slot', { n: k + 1 }), onclick: () => desk.flip(k) }, String(k + 1))),
+    [0, 1].map(k =>
+      make('button', { title: say('desk.slot', { n: k + 1 }), onclick: () => desk.flip(k) }, String(k + 1)),
+    ),
   );
   const menu = Easel.weightMenu();
 
@@ -271,7 +276,8 @@ Easel.deskBar = () => {
     menu.button.disabled = !isByBlock;
     const now = isByBlock ? desk.weights(first()) : [];
     const share = Math.round((100 * now.reduce((sum, value) => sum + value, 0)) / now.length);
-    patch.text(overall, isByBlock ? say('desk.overall', { share, what: first().label }) : '');
+    const what = how.low === 2 && !how.needs_base ? 'B' : first()?.label;
+    patch.text(overall, isByBlock ? say('desk.overall', { share, what }) : '');
     undo.disabled = !desk.canUndo;
     redo.disabled = !desk.canRedo;
     swap.disabled = desk.state.models.filter(Boolean).length < 2;

@@ -4,6 +4,14 @@ const parts = [Easel.deskModels(), Easel.deskBar(), Easel.mixer(), Easel.deskChe
 const [cards, bar, mixer, check, preview] = parts;
 const save = Easel.deskSave(check);
 
+const meaning = make('span');
+const legend = make(
+  'div',
+  { class: 'legend' },
+  make('span', {}, meaning, ` ${say('mixer.legend')}`),
+  make('span', {}, say('mixer.legend.bars')),
+);
+
 element.querySelector('.host').append(
   make(
     'div',
@@ -14,7 +22,7 @@ element.querySelector('.host').append(
       cards.node,
       bar.node,
       make('div', { class: 'desk' }, mixer.node),
-      make('div', { class: 'legend' }, make('span', {}, say('mixer.legend')), make('span', {}, say('mixer.legend.bars'))),
+      legend,
       check.node,
     ),
     make(
@@ -26,7 +34,19 @@ element.querySelector('.host').append(
   ),
 );
 
-const show = () => [...parts, save].forEach(part => part.show());
+/** What the faders mean, of the method at hand. */
+function explain() {
+  const [upper, lower] = Easel.desk.byBlock();
+  legend.hidden = !upper;
+  if (lower) meaning.textContent = say('mixer.two', { upper: upper.meaning, lower: lower.meaning });
+  else if (upper) meaning.textContent = upper.meaning;
+}
+Easel.desk.changed.on(explain);
+
+function show() {
+  for (const part of [...parts, save]) part.show();
+  explain();
+}
 
 // Undo and redo, wherever the focus is on this page but in a text.
 element.addEventListener('keydown', event => {

@@ -4,12 +4,15 @@ Easel.deskCheck = () => {
   const { desk, mixing, models } = Easel;
   const node = make('div', { class: 'preflight', role: 'status', tabindex: -1 });
 
+  const sentence = ({ problem, fix }) => [problem, fix].filter(Boolean).join('; ');
   const good = text => make('span', { class: 'ok' }, icon('check', 14), text);
   const care = text => make('span', { class: 'care' }, icon('warn', 14), text);
 
   /** Why it cannot be kept, { problem, fix }; null when it can. */
   function obstacle() {
     const { check } = mixing;
+    const lacking = desk.lacking();
+    if (lacking.length) return { problem: say('desk.lacks', { letter: lacking[0] }), fix: '' };
     if (!check) return { problem: say('desk.checking'), fix: '' };
     return check.refused ?? check.problem;
   }
@@ -18,11 +21,11 @@ Easel.deskCheck = () => {
     const { check } = mixing;
     const why = obstacle();
     if (!check) {
-      renew(node, why.problem);
+      renew(node, make('b', { class: 'bad' }, say('desk.not_ready')), why.problem);
       return;
     }
     if (check.refused) {
-      renew(node, make('b', { class: 'bad' }, say('desk.not_ready')), care([why.problem, why.fix].filter(Boolean).join('; ')));
+      renew(node, make('b', { class: 'bad' }, say('desk.not_ready')), care(sentence(why)));
       return;
     }
     const isAll = check.matched === check.tensors;
@@ -30,7 +33,7 @@ Easel.deskCheck = () => {
     renew(
       node,
       why ? make('b', { class: 'bad' }, say('desk.not_ready')) : make('b', {}, say('desk.ready')),
-      why && care([why.problem, why.fix].filter(Boolean).join('; ')),
+      why && care(sentence(why)),
       good(say('desk.family', { family: check.family })),
       check.matched !== null && (isAll ? good(matched) : care(matched)),
       good(say('desk.memory', { size: models.size(check.memory) })),
@@ -54,7 +57,6 @@ Easel.deskSave = ({ obstacle }) => {
     autocomplete: 'off',
     spellcheck: 'false',
     'aria-label': say('desk.name'),
-    placeholder: say('desk.name.hint'),
     oninput: event => desk.change({ name: event.target.value }),
   });
   const dtype = make(
@@ -62,7 +64,10 @@ Easel.deskSave = ({ obstacle }) => {
     { 'aria-label': say('desk.dtype'), onchange: event => desk.change({ dtype: event.target.value }) },
     DTYPES.map(one => make('option', { value: one }, one || say('desk.dtype.source'))),
   );
-  const vae = make('select', { 'aria-label': say('desk.vae'), onchange: event => desk.change({ vae: event.target.value }) });
+  const vae = make('select', {
+    'aria-label': say('desk.vae'),
+    onchange: event => desk.change({ vae: event.target.value }),
+  });
   const pruned = make('input', { type: 'checkbox', onchange: event => desk.change({ pruned: event.target.checked }) });
   const notes = make('textarea', {
     rows: 2,
@@ -73,7 +78,11 @@ Easel.deskSave = ({ obstacle }) => {
   });
   const summary = make('summary');
   const loras = Easel.deskLoras();
-  const recipe = make('button', { class: 'btn', id: 'save-recipe', onclick: () => keep(true) }, say('desk.save_recipe'));
+  const recipe = make(
+    'button',
+    { class: 'btn', id: 'save-recipe', onclick: () => keep(true) },
+    say('desk.save_recipe'),
+  );
   const model = make(
     'button',
     { class: 'btn solid primary', id: 'save-model', onclick: () => keep(false) },
@@ -132,11 +141,13 @@ Easel.deskSave = ({ obstacle }) => {
   function show() {
     const { state } = desk;
     if (document.activeElement !== name) name.value = state.name;
+    name.placeholder = desk.offers ? desk.title() : '';
     if (document.activeElement !== notes) notes.value = state.notes;
     dtype.value = state.dtype;
     pruned.checked = state.pruned;
     showVaes();
-    const told = [vae.selectedOptions[0]?.textContent, state.pruned && say('desk.pruned'), state.notes && say('desk.noted')];
+    const [pruning, noted] = [state.pruned && say('desk.pruned'), state.notes && say('desk.noted')];
+    const told = [vae.selectedOptions[0]?.textContent, pruning, noted];
     patch.text(summary, say('desk.more', { value: told.filter(Boolean).join(', ') }));
     const why = obstacle();
     const isBusy = Boolean(mixing.kept?.job);
@@ -190,7 +201,8 @@ Easel.deskLoras = () => {
     showPicker();
   }
 
-  const set = (at, what) => desk.change({ loras: desk.state.loras.map((one, k) => (k === at ? { ...one, ...what } : one)) });
+  const set = (at, what) =>
+    desk.change({ loras: desk.state.loras.map((one, k) => (k === at ? { ...one, ...what } : one)) });
 
   function row(lora, at) {
     const box = part =>
@@ -202,7 +214,7 @@ Easel.deskLoras = () => {
         value: lora[part],
         'aria-label': `${say('loras.strength', { name: lora.name })}, ${say(`loras.${part}`)}`,
         title: say(`loras.${part}`),
-        onchange: event => Number.isFinite(event.target.valueAsNumber) && set(at, { [part]: event.target.valueAsNumber }),
+        onchange: ({ target }) => Number.isFinite(target.valueAsNumber) && set(at, { [part]: target.valueAsNumber }),
       });
     return make(
       'li',

@@ -18,12 +18,15 @@ Easel.deskPreview = () => {
     image.hidden = !source;
     if (source) patch.attribute(image, 'src', source);
     image.alt = shown ? say('desk.preview.alt', { model: shown.request.model }) : '';
-    picture.classList.toggle('stale', Boolean(live && !live.url) || Boolean(shown && !live && !mixing.isPresent(shown)));
+    const isStale = live ? !live.url : shown && !mixing.isPresent(shown);
+    picture.classList.toggle('stale', Boolean(isStale));
     bar.hidden = !live;
     bar.style.setProperty('--p', `${100 * (live?.share ?? 0)}%`);
     patch.text(seconds, live ? (live.line ?? '') : shown ? say('desk.seconds', { s: shown.seconds.toFixed(1) }) : '');
-    hint.hidden = Boolean(source || problem);
-    patch.text(hint, say(desk.state.models.filter(Boolean).length < 2 && !desk.isAlone() ? 'desk.choose' : 'desk.wait'));
+    const [letter] = desk.lacking();
+    hint.hidden = Boolean(!letter && (source || problem));
+    if (letter) image.hidden = true;
+    patch.text(hint, letter ? say('desk.choose', { letter }) : say('desk.wait'));
     refusal.hidden = !problem;
     if (problem)
       refusal.replaceChildren(
@@ -74,7 +77,8 @@ Easel.deskPreview = () => {
     const path = points
       .map((value, k) => `${(2 + (36 * k) / (points.length - 1)).toFixed(1)} ${(17 - 14 * fit(value)).toFixed(1)}`)
       .join('L');
-    return svg('svg', { viewBox: '0 0 40 20', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('path', { d: `M${path}` }));
+    const frame = { viewBox: '0 0 40 20', preserveAspectRatio: 'none', 'aria-hidden': 'true' };
+    return svg('svg', frame, svg('path', { d: `M${path}` }));
   }
 
   const fit = value => Math.min(1, Math.max(0, value));
@@ -131,7 +135,13 @@ Easel.deskPreview = () => {
 Easel.deskPicture = () => {
   const { make, icon, patch, say } = Easel;
   const { desk } = Easel;
-  const FIELDS = { seed: [0, 4294967295, 1], steps: [1, 150, 1], cfg: [0, 30, 0.5], width: [64, 2048, 8], height: [64, 2048, 8] };
+  const FIELDS = {
+    seed: [0, 4294967295, 1],
+    steps: [1, 150, 1],
+    cfg: [0, 30, 0.5],
+    width: [64, 2048, 8],
+    height: [64, 2048, 8],
+  };
   const change = (name, value) => desk.change({ picture: { ...desk.state.picture, [name]: value } });
   const text = (name, rows) =>
     make('textarea', {
@@ -183,7 +193,7 @@ Easel.deskPicture = () => {
       {},
       summary,
       negative,
-      make('div', { class: 'minis' }, field('seed'), dice, field('steps'), field('cfg'), field('width'), field('height')),
+      make('div', { class: 'minis' }, field('seed'), dice, ...['steps', 'cfg', 'width', 'height'].map(field)),
     ),
   );
 

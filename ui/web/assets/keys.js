@@ -4,7 +4,8 @@ addEventListener(
   event => {
     if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
       event.preventDefault();
-      Easel.form.asked.tell();
+      if (document.querySelector('.deskpage')?.offsetParent) Easel.mixing.preview(true);
+      else Easel.form.asked.tell();
     }
     if (event.altKey && /^[1-7]$/.test(event.key)) {
       const tab = document.querySelectorAll('#pages [role="tab"]')[Number(event.key) - 1];

@@ -39,6 +39,14 @@ Easel.mixing = (() => {
   /** A picture of the mix as it stands, unless it is shown already. `again`: whatever was painted. */
   async function preview(again = false) {
     if (!isSeen || !desk.offers) return;
+    if (desk.lacking().length) {
+      asked = '';
+      problem = live = null;
+      if (running) Easel.live.stop(running, 'now');
+      running = null;
+      changed.tell();
+      return;
+    }
     const body = order();
     const key = JSON.stringify(body);
     if (!again && key === asked) return;
@@ -80,7 +88,7 @@ Easel.mixing = (() => {
     if (view.images.length) {
       const row = await ask(`api/images/${view.images[0]}/facts`);
       shown = row;
-      earlier = [row, ...earlier.filter(one => one.id !== row.id)].slice(0, STRIP);
+      earlier = [row, ...earlier.filter(one => !isSame(one.request, row.request))].slice(0, STRIP);
     }
     live = null;
     changed.tell();
@@ -132,11 +140,14 @@ Easel.mixing = (() => {
 
   // Earlier mixes
 
+  const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
   const isReference = row => row.request?.mixture.mix.method === 'keep' && !row.request.mixture.loras.length;
 
   async function recall() {
     const { images } = await ask(`api/images?kind=preview&limit=${2 * STRIP}`);
-    earlier = images.filter(row => row.request && !row.missing && !isReference(row)).slice(0, STRIP);
+    const mixes = images.filter(row => row.request && !row.missing && !isReference(row));
+    const isNew = (row, k) => mixes.findIndex(one => isSame(one.request, row.request)) === k;
+    earlier = mixes.filter(isNew).slice(0, STRIP);
     for (const row of images.filter(isReference)) {
       const { mixture, picture } = row.request;
       references.set(JSON.stringify(remembered(mixture.models[0], picture)), row);
@@ -159,7 +170,6 @@ Easel.mixing = (() => {
   function isPresent(row) {
     const { mixture, picture } = order();
     const told = row.request;
-    const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
     return (
       isSame(told.mixture.models, mixture.models) &&
       isSame(told.mixture.mix.blocks, mixture.mix.blocks) &&
@@ -181,7 +191,12 @@ Easel.mixing = (() => {
   let checking = 0;
   async function look() {
     const mine = ++checking;
-    const body = { mixture: desk.mixture(), name: desk.state.name, only_recipe: false };
+    if (!desk.offers || desk.lacking().length) {
+      check = null;
+      changed.tell();
+      return;
+    }
+    const body = { mixture: desk.mixture(), name: desk.title(), only_recipe: false };
     try {
       const found = await ask('api/desk/check', desk.post(body));
       if (mine === checking) check = found;
@@ -215,8 +230,8 @@ Easel.mixing = (() => {
   // Keeping it
 
   async function keep({ onlyRecipe }) {
-    const { name, notes } = desk.state;
-    const body = { kind: 'merge', mixture: desk.mixture(), name: name.trim(), only_recipe: onlyRecipe, notes };
+    const { notes } = desk.state;
+    const body = { kind: 'merge', mixture: desk.mixture(), name: desk.title(), only_recipe: onlyRecipe, notes };
     keeping = null;
     try {
       const job = await ask('api/jobs', desk.post(body));

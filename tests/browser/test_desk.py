@@ -1,0 +1,313 @@
+"""The mixing desk: faders move, the picture follows, and what is liked is kept."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Studio
+from tests.browser.easel import Easel
+
+
+class Desk:
+    """The Merge tab in a browser."""
+
+    def __init__(self, easel: Easel, studio: Studio) -> None:
+        self.page, self.studio = easel.page, studio
+        self.method = self.page.locator(".deskbar select").nth(0)
+        self.curve = self.page.locator(".deskbar select").nth(1)
+        self.name = self.page.get_by_role("textbox", name="Name", exact=True)
+        self.save_model = self.page.locator("#save-model")
+        self.save_recipe = self.page.locator("#save-recipe")
+        self.ready = self.page.locator(".preflight")
+        self.kept = self.page.locator(".keeping")
+        self.earlier = self.page.locator(".earlier .thumb")
+
+    def open(self) -> None:
+        self.page.get_by_role("tab", name="Merge").click()
+        expect(self.fader("IN00")).to_be_visible()
+        self.rest()
+
+    def fader(self, block: str) -> Locator:
+        return self.page.get_by_role("slider", name=block, exact=True)
+
+    def values(self) -> dict[str, float]:
+        """By block, as the faders stand."""
+        faders = self.page.locator(".fader input[type=range]").all()
+        return {str(one.get_attribute("aria-label")): float(one.input_value()) for one in faders}
+
+    def rest(self) -> None:
+        """Until the picture is that of the mix on the desk."""
+        self.page.wait_for_timeout(250)  # a change counts when it has come to rest
+        self.page.wait_for_function(
+            "Easel.mixing.shown && !Easel.mixing.live && Easel.mixing.isPresent(Easel.mixing.shown)", timeout=60_000
+        )
+
+    def picture(self) -> np.ndarray:
+        """The pixels of the preview."""
+        return pixels(self.studio, self.page.evaluate("Easel.mixing.shown.url"))
+
+    def alone(self, model: str) -> np.ndarray:
+        """What a model alone paints with these settings: the picture in the corner."""
+        wait = f"Easel.mixing.reference({model!r})"
+        self.page.wait_for_function(wait, timeout=60_000)
+        return pixels(self.studio, self.page.evaluate(f"{wait}.url"))
+
+    def state(self) -> dict[str, Any]:
+        held: dict[str, Any] = self.page.evaluate("Easel.desk.state")
+        return held
+
+
+def pixels(studio: Studio, path: str) -> np.ndarray:
+    with urlopen(studio.url + path.lstrip("/")) as answer:
+        return np.asarray(Image.open(BytesIO(answer.read())).convert("RGB")).astype(int)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def drag(page: Page, fader: Locator, *, to: float) -> None:
+    """With the mouse, from the middle of the track to a share of its way."""
+    box = fader.bounding_box()
+    assert box
+    x = box["x"] + box["width"] / 2
+    page.mouse.move(x, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + 6 + (1 - to) * (box["height"] - 12), steps=5)
+    page.mouse.up()
+
+
+@pytest.fixture
+def desk(easel: Easel, studio: Studio) -> Iterator[Desk]:
+    """The tab, opened; what is kept there is thrown away afterwards."""
+    made = Desk(easel, studio)
+    made.open()
+    yield made
+    for file in (studio.data / "models").iterdir():
+        file.unlink()
+
+
+def test_the_picture_follows_a_fader_towards_b(desk: Desk) -> None:
+    desk.curve.select_option("ALL_A")
+    desk.rest()
+    flat, ink = desk.alone("flat"), desk.alone("ink")
+    assert apart(desk.picture(), flat) == 0
+    drag(desk.page, desk.fader("OUT08"), to=1.0)
+    assert desk.values()["OUT08"] == 1.0
+    desk.rest()
+    moved = desk.picture()
+    assert apart(moved, flat) > 0
+    for block in ("OUT09", "OUT10", "OUT11"):
+        drag(desk.page, desk.fader(block), to=1.0)
+    desk.rest()
+    assert apart(desk.picture(), flat) > apart(moved, flat)
+    desk.curve.select_option("ALL_B")
+    desk.rest()
+    assert apart(desk.picture(), ink) == 0
+
+
+def test_a_fader_moves_by_the_keyboard_and_what_it_does_can_be_undone(desk: Desk) -> None:
+    fader = desk.fader("M00")
+    fader.focus()
+    for key, value in (("ArrowUp", 0.51), ("PageUp", 0.61), ("ArrowDown", 0.6), ("Shift+ArrowUp", 0.601)):
+        fader.press(key)
+        assert desk.state()["blocks"]["alpha"][13] == pytest.approx(value)
+    expect(fader).to_have_attribute("aria-valuetext", "0.60")
+    before = desk.picture()
+    desk.rest()
+    assert apart(desk.picture(), before) > 0
+    desk.page.keyboard.press("Control+z")
+    assert desk.state()["blocks"] == {}
+    desk.page.keyboard.press("Control+Shift+z")
+    assert desk.state()["blocks"]["alpha"][13] == pytest.approx(0.601)
+    desk.page.get_by_role("button", name="Undo").click()
+    desk.rest()
+    assert apart(desk.picture(), before) == 0
+
+
+def test_a_drag_across_several_draws_their_curve(desk: Desk) -> None:
+    first, last = (desk.fader(name).bounding_box() for name in ("IN02", "IN09"))
+    assert first and last
+    mouse = desk.page.mouse
+    mouse.move(first["x"] + 12, first["y"] + 6)
+    mouse.down()
+    mouse.move(last["x"] + 12, last["y"] + last["height"] - 6, steps=3)  # quicker than the faders lie
+    mouse.up()
+    drawn = [desk.values()[f"IN{n:02}"] for n in range(2, 10)]
+    assert drawn[0] == 1 and drawn[-1] == 0 and drawn == sorted(drawn, reverse=True) and len(set(drawn)) == 8
+    assert desk.values()["IN01"] == desk.values()["IN10"] == 0.5
+    desk.page.get_by_role("button", name="Undo").click()
+    assert set(desk.values().values()) == {0.5}, "a drag is one step"
+
+
+def test_a_number_can_be_typed_and_nonsense_changes_nothing(desk: Desk) -> None:
+    box = desk.page.get_by_role("textbox", name="IN05, value")
+    box.fill("0,25")
+    box.press("Enter")
+    assert desk.values()["IN05"] == 0.25
+    box.fill("much")
+    box.press("Tab")
+    expect(box).to_have_value("0.25")
+
+
+def test_a_curve_is_kept_under_a_name_and_deleted(desk: Desk) -> None:
+    desk.curve.select_option("GRAD_V")
+    drag(desk.page, desk.fader("BASE"), to=1.0)
+    page = desk.page
+    page.get_by_role("button", name="Keep this curve under a name").click()
+    page.get_by_role("textbox", name="Name of the preset").fill("grad_v")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".naming .reason")).to_contain_text("ships with Easel; choose another name")
+    page.get_by_role("textbox", name="Name of the preset").fill("My valley")
+    page.keyboard.press("Enter")
+    expect(desk.curve).to_have_value("My valley")
+    page.reload()
+    desk.open()
+    expect(desk.curve).to_have_value("My valley")
+    page.get_by_role("button", name="Delete this curve").click()
+    expect(desk.curve).to_have_value("")
+    assert desk.values()["BASE"] == 1.0, "the faders stay"
+
+
+def test_all_weights_at_once(desk: Desk) -> None:
+    page = desk.page
+    desk.curve.select_option("COSINE")
+    before = desk.state()["blocks"]["alpha"]
+    page.get_by_role("button", name="All weights").click()
+    menu = page.get_by_role("dialog", name="All weights")
+    menu.get_by_role("button", name="Invert").click()
+    assert desk.state()["blocks"]["alpha"] == pytest.approx([1 - value for value in before], abs=1e-4)
+    menu.get_by_role("button", name="Mirror").click()
+    assert desk.state()["blocks"]["alpha"][1:] == pytest.approx([1 - value for value in before[:0:-1]], abs=1e-4)
+    numbers = menu.get_by_role("textbox", name="As numbers")
+    numbers.fill("0.1, 0.2")
+    menu.get_by_role("button", name="Use these").click()
+    expect(menu).to_contain_text("There are 2 numbers; give 26.")
+    numbers.fill(", ".join(["0.3"] * 25))
+    menu.get_by_role("button", name="Use these").click()
+    assert desk.state()["blocks"]["alpha"][1:] == [0.3] * 25
+    rules = menu.get_by_role("textbox", name="Single parts")
+    rules.fill("IN99::1")
+    expect(menu).to_contain_text("IN99")
+    assert desk.state()["elemental"] == ""
+    rules.fill("OUT03-OUT05:attn:1")
+    expect(menu).to_contain_text("Rules: 1.")
+    desk.rest()
+    assert desk.state()["elemental"] == "OUT03-OUT05:attn:1"
+
+
+def test_a_mix_is_kept_as_a_file_and_as_a_recipe_and_both_paint_what_was_shown(desk: Desk) -> None:
+    desk.curve.select_option("SMOOTHSTEP")
+    desk.rest()
+    shown, request = desk.picture(), desk.page.evaluate("Easel.mixing.shown.request")
+    expect(desk.ready).to_contain_text("Ready")
+    desk.name.fill("soft")
+    desk.save_model.click()
+    expect(desk.kept).to_contain_text("soft is among your models.")
+    expect(desk.ready).to_contain_text("There is already a soft.safetensors; choose another name")
+    expect(desk.save_model).to_be_disabled()
+    desk.name.fill("soft recipe")
+    desk.save_recipe.click()
+    expect(desk.kept).to_contain_text("soft recipe is among your models.")
+    for name in ("soft", "soft recipe"):
+        picture = {**request["picture"], "model": name}
+        job = desk.page.request.post(f"{desk.studio.url}api/jobs", data=picture).json()["id"]
+        desk.studio.wait_until_idle()
+        made = desk.studio.get(f"api/jobs/{job}")
+        row = desk.studio.get(f"api/images/{made['pictures'][0]}/facts")
+        assert np.abs(pixels(desk.studio, row["url"]) - shown).max() <= 1, name
+
+
+def test_the_desk_is_as_it_was_after_a_reload(desk: Desk) -> None:
+    desk.method.select_option("similarity_add_difference")
+    desk.method.select_option("weighted_sum")
+    drag(desk.page, desk.fader("IN07"), to=0.9)
+    desk.page.get_by_role("textbox", name="Prompt").fill("a white boat on the sea")
+    desk.rest()
+    before, picture, count = desk.state(), desk.picture(), desk.earlier.count()
+    desk.page.reload()
+    desk.open()
+    assert desk.state() == before
+    assert apart(desk.picture(), picture) == 0
+    expect(desk.earlier).to_have_count(count)
+
+
+def test_an_earlier_mix_comes_back_with_all_its_settings(desk: Desk) -> None:
+    desk.curve.select_option("GRAD_A")
+    desk.rest()
+    before, picture = desk.values(), desk.picture()
+    desk.curve.select_option("FLAT_75")
+    desk.rest()
+    desk.earlier.nth(1).click()
+    assert desk.values() == before
+    desk.rest()
+    assert apart(desk.picture(), picture) == 0
+
+
+def test_two_settings_stand_side_by_side(desk: Desk) -> None:
+    slots = desk.page.get_by_role("group", name="Two settings side by side")
+    desk.curve.select_option("ALL_B")
+    slots.get_by_role("button", name="2").click()
+    desk.curve.select_option("ALL_A")
+    slots.get_by_role("button", name="1").click()
+    expect(desk.curve).to_have_value("ALL_B")
+    slots.get_by_role("button", name="2").click()
+    expect(desk.curve).to_have_value("ALL_A")
+
+
+def test_a_method_draws_its_own_faders_settings_and_models(desk: Desk) -> None:
+    page = desk.page
+    desk.method.select_option("sum_twice")
+    expect(page.locator(".mslot")).to_have_count(3)
+    expect(page.get_by_role("slider", name="IN00 Beta")).to_be_visible()
+    expect(desk.ready).to_contain_text("Choose model C")
+    expect(desk.save_model).to_be_disabled()
+    page.locator("#desk-model-2 .pick").click()
+    page.get_by_role("option", name="ink").click()
+    desk.rest()
+    expect(desk.ready).to_contain_text("Ready")
+    desk.method.select_option("ties")
+    expect(page.get_by_role("textbox", name="Density")).to_have_value("0.5")
+    page.get_by_role("textbox", name="Density").fill("0.9")
+    page.get_by_role("textbox", name="Density").press("Enter")
+    desk.rest()
+    assert page.evaluate("Easel.mixing.shown.request.mixture.mix.parameters.density") == 0.9
+
+
+def test_loras_go_into_the_mix(desk: Desk) -> None:
+    before = desk.picture()
+    desk.page.get_by_text("LoRAs in the mix · none").click()
+    desk.page.locator("#desk-add-lora .pick").click()
+    desk.page.get_by_role("option", name="snowfall").click()
+    desk.rest()
+    assert apart(desk.picture(), before) > 0
+    expect(desk.page.get_by_text("LoRAs in the mix · snowfall")).to_be_visible()
+    desk.page.get_by_role("button", name="Take snowfall out").click()
+    desk.rest()
+    assert apart(desk.picture(), before) == 0
+
+
+def test_a_model_that_goes_is_said_and_nothing_on_the_desk_is_lost(desk: Desk, studio: Studio) -> None:
+    folder = studio.data / "models"
+    desk.name.fill("short lived")
+    desk.save_model.click()
+    expect(desk.kept).to_contain_text("is among your models")
+    desk.page.locator("#desk-model-1 .pick").click()
+    desk.page.get_by_role("option", name="short lived").click()
+    desk.rest()
+    (folder / "short lived.safetensors").unlink()
+    expect(desk.page.locator("#desk-model-1")).to_contain_text("is not here any more; choose another")
+    drag(desk.page, desk.fader("IN03"), to=0.8)
+    expect(desk.page.locator(".refusal")).to_contain_text("no model named 'short lived'")
+    expect(desk.save_model).to_be_disabled()
+    assert desk.values()["IN03"] == pytest.approx(0.8, abs=0.02)
+    desk.page.locator("#desk-model-1 .pick").click()
+    desk.page.get_by_role("option", name="ink").click()
+    desk.rest()
+    expect(desk.save_model).to_be_enabled()
