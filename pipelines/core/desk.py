@@ -80,6 +80,8 @@ class PreviewRequest(DeskRequest):
     kind: Literal["preview"] = "preview"
     picture: GenerateRequest = Field(strict=False)
     """How; its model is the mixture."""
+    label: str = Field("", max_length=500)
+    """Of a cell of a sheet: what is otherwise in it."""
 
     @property
     def pictures(self) -> int:

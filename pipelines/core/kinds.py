@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field
 from pipelines.core.desk import CompareRequest, MergeRequest, PreviewRequest
 from pipelines.core.error import InvalidRequest
 from pipelines.core.request import BaseRequest, GenerateRequest, NumberFormat, Precision
+from pipelines.core.sheet import SheetRequest
 
 
 class LoadRequest(BaseRequest):
@@ -49,15 +50,16 @@ class ConvertRequest(BaseRequest):
 ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest | MergeRequest | CompareRequest
 """What is done to models."""
 Painting = Annotated[GenerateRequest | PreviewRequest, Discriminator("kind")]
-"""What makes pictures."""
-Request = Annotated[GenerateRequest | PreviewRequest | ModelRequest, Discriminator("kind")]
+"""What a picture is made by, and carries."""
+Request = Annotated[GenerateRequest | PreviewRequest | SheetRequest | ModelRequest, Discriminator("kind")]
 
 PAINTINGS: Mapping[str, type[GenerateRequest | PreviewRequest]] = {
     "generate": GenerateRequest,
     "preview": PreviewRequest,
 }
-KINDS: Mapping[str, type[GenerateRequest | PreviewRequest | ModelRequest]] = {
+KINDS: Mapping[str, type[GenerateRequest | PreviewRequest | SheetRequest | ModelRequest]] = {
     **PAINTINGS,
+    "sheet": SheetRequest,
     "load": LoadRequest,
     "unload": UnloadRequest,
     "verify": VerifyRequest,

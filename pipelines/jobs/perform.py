@@ -9,17 +9,29 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from pipelines.core.desk import PreviewRequest
 from pipelines.core.error import EaselError, OutOfMemory, WorkerLost
-from pipelines.core.event import DeviceStatus, Event, Finished, Loading, Noted, PictureSaved, Stopped
+from pipelines.core.event import (
+    DeviceStatus,
+    Event,
+    Finished,
+    Loading,
+    Noted,
+    PictureSaved,
+    Preview,
+    Progress,
+    Stopped,
+)
 from pipelines.core.kinds import Painting
 from pipelines.core.model import ModelInfo
 from pipelines.core.placement import Phase, Placement
 from pipelines.core.request import GenerateRequest, Precision
+from pipelines.core.sheet import SheetRequest
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
 from pipelines.generation.loras import Chosen, applied, fitted
@@ -91,6 +103,8 @@ class Painter:
             match work.request:
                 case GenerateRequest() | PreviewRequest() as request:
                     yield from self._paint(request, work, stop)
+                case SheetRequest() as request:
+                    yield from self._fill(request, work, stop)
                 case request:
                     yield from self._keeper.perform(request, work.model, stop, self._parts(work))
         except torch.AcceleratorError as error:
@@ -123,6 +137,24 @@ class Painter:
             else:
                 yield event
         yield Stopped() if left > 0 and stop.after_picture else Finished(seconds=time.monotonic() - began)
+
+    def _fill(self, sheet: SheetRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
+        """A sheet, cell by cell; each cell is a preview that knows its own settings."""
+        began, parts = time.monotonic(), {info.name: info for info in self._parts(work)}
+        for index, cell in islice(enumerate(sheet.cells), work.first, None):
+            if stop.after_picture:
+                yield Stopped()
+                return
+            subject = self._subject(Work(cell, work.job, parts=tuple(parts[name] for name in cell.mixture.parts)))
+            for event in self._thriftily(cell.painted, subject, 0, stop):
+                match event:
+                    case Painted():
+                        yield self._save(replace(event, index=index), cell, work)
+                    case Progress() | Preview():
+                        yield _of_cell(event, index, sheet.pictures)
+                    case _:
+                        yield event
+        yield Stopped() if stop.now else Finished(seconds=time.monotonic() - began)
 
     def _thriftily(
         self, request: GenerateRequest, subject: Subject, first: int, stop: StopSignal
@@ -186,9 +218,18 @@ class Painter:
     def _save(self, painted: Painted, request: Painting, work: Work) -> PictureSaved:
         to = self._targets[painted.index] if self._targets else None
         saved = self._files.save(
-            painted.image, request, index=painted.index, job=work.job, seconds=painted.seconds, to=to
+            painted.image, request, index=painted.index, seed=painted.seed, job=work.job, seconds=painted.seconds, to=to
         )
         return PictureSaved(index=saved.index, seed=saved.seed, file=saved.file, seconds=saved.seconds)
+
+
+def _of_cell(event: Progress | Preview, index: int, count: int) -> Event:
+    """What is told of the only picture of a cell, told of the sheet."""
+    if isinstance(event, Preview):
+        return event.model_copy(update={"picture": index + 1})
+    left = event.seconds_left
+    rest = None if left is None else left + (count - index - 1) * left * event.steps / max(1, event.steps - event.step)
+    return event.model_copy(update={"picture": index + 1, "count": count, "seconds_left": rest})
 
 
 _WAITS: Mapping[Placement, str] = {

@@ -22,6 +22,7 @@ from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
 from pipelines.core.request import GenerateRequest
+from pipelines.core.sheet import SheetRequest
 from pipelines.models import folder, layouts, reading, single
 from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, as_text, states_of
@@ -128,7 +129,7 @@ class ModelLibrary:
                 return self.mixed(request.mixture)
             case LoadRequest():
                 return self.usable_now(request.model)
-            case UnloadRequest() | MergeRequest() | CompareRequest():
+            case UnloadRequest() | MergeRequest() | CompareRequest() | SheetRequest():
                 return None
             case VerifyRequest() | ConvertRequest():
                 self.rescan()
@@ -143,6 +144,9 @@ class ModelLibrary:
                 return tuple(self.lora(one.name) for one in request.loras)
             case PreviewRequest() | MergeRequest():
                 return self.parts(request.mixture)
+            case SheetRequest():
+                named = dict.fromkeys(name for cell in request.cells for name in cell.mixture.parts)
+                return tuple(self.part(name) for name in named)
             case CompareRequest():
                 return (self.usable_now(request.model), self.usable_now(request.other))
             case _:
@@ -153,6 +157,13 @@ class ModelLibrary:
         models = tuple(self.usable_now(name) for name in mixture.models)
         vae = (self.vae(mixture.vae_from),) if mixture.vae_from else ()
         return (*models, *vae, *(self.lora(one.name) for one in mixture.loras))
+
+    def part(self, name: str) -> ModelInfo:
+        """Whatever may go into a mixture. Raises UnknownName, or ModelUnusable for what may not."""
+        info = self.find(name)
+        if info.kind is Kind.LORA:
+            return self.lora(name)
+        return self.usable_now(name) if info.kind in PAINTS else self.vae(name)
 
     def mixed(self, mixture: Mixture) -> ModelInfo:
         """What a mixture is to the rest: a model like its first. Raises as `parts_of`."""

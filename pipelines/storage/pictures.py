@@ -46,14 +46,15 @@ class PictureFiles:
         self.outputs = outputs
 
     def save(
-        self, image: Image.Image, request: Painting, *, index: int, job: str | None = None,
+        self, image: Image.Image, request: Painting, *, index: int, seed: int | None = None, job: str | None = None,
         seconds: float = 0.0, to: Path | None = None,
     ) -> SavedPicture:  # fmt: skip
         """Write picture `index` of `request`, whole or not at all; `to` names a file elsewhere, which is replaced.
 
-        Raises StorageProblem when the disk is full or the folder cannot be written.
+        `seed`: where it is not that of this place in the request. Raises StorageProblem when the disk is full or the
+        folder cannot be written.
         """
-        seed = request.seed_of(index)
+        seed = request.seed_of(index) if seed is None else seed
         chunk = Chunk(
             program=program(), created=datetime.now(UTC), job=job, index=index, seed=seed,
             seconds=round(seconds, 3), request=request.model_dump(mode="json"),

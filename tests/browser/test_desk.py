@@ -311,3 +311,55 @@ def test_a_model_that_goes_is_said_and_nothing_on_the_desk_is_lost(desk: Desk, s
     desk.page.get_by_role("option", name="ink").click()
     desk.rest()
     expect(desk.save_model).to_be_enabled()
+
+
+class TestSheets:
+    def begin(self, desk: Desk, press: str) -> Locator:
+        desk.page.get_by_role("button", name="Sheets").click()
+        desk.page.get_by_role("dialog", name="Sheets").get_by_role("button", name=press).click()
+        sheet = desk.page.locator(".sheet")
+        expect(sheet).to_be_visible()
+        return sheet
+
+    def test_a_block_sheet_fills_is_stopped_half_way_and_keeps_what_it_has(self, desk: Desk) -> None:
+        desk.page.evaluate("Easel.desk.change({ picture: { ...Easel.desk.state.picture, steps: 4 } })")
+        desk.rest()
+        sheet = self.begin(desk, "One picture for each block")
+        expect(sheet.locator(".cell")).to_have_count(26)
+        expect(sheet.locator("button.cell").nth(2)).to_be_visible(timeout=30_000)
+        sheet.get_by_role("button", name="Stop").click()
+        expect(sheet.get_by_role("button", name="Stop")).to_be_hidden()
+        made = sheet.locator("button.cell").count()
+        assert 3 <= made < 26
+        desk.page.reload()
+        desk.page.get_by_role("tab", name="Merge").click()
+        expect(sheet.locator("button.cell")).to_have_count(made)
+        link = sheet.get_by_role("link", name="Save as picture").get_attribute("href")
+        assert link
+        with urlopen(link) as answer:
+            picture = Image.open(BytesIO(answer.read()))
+        assert picture.width > 26 * 100
+        sheet.get_by_role("button", name="IN01").click()
+        expect(sheet).to_be_hidden()
+        assert [name for name, value in desk.values().items() if value] == ["IN01"]
+        desk.rest()
+
+    def test_a_grid_over_two_things_is_of_exactly_these(self, desk: Desk) -> None:
+        page = desk.page
+        page.evaluate("Easel.desk.change({ picture: { ...Easel.desk.state.picture, steps: 4 } })")
+        page.get_by_role("button", name="Sheets").click()
+        menu = page.get_by_role("dialog", name="Sheets")
+        values = menu.get_by_role("textbox", name="Values")
+        values.nth(0).fill("0, half")
+        menu.get_by_role("button", name="Paint the grid").click()
+        expect(menu).to_contain_text("half is no number")
+        values.nth(0).fill("0, 1")
+        menu.get_by_role("combobox", name="Down").select_option("seed")
+        values.nth(1).fill("7, 8, 9")
+        menu.get_by_role("button", name="Paint the grid").click()
+        sheet = page.locator(".sheet")
+        expect(sheet.locator("button.cell")).to_have_count(6, timeout=40_000)
+        sheet.get_by_role("button", name="B 1, Seed 9").click()
+        assert set(desk.values().values()) == {1.0} and desk.state()["picture"]["seed"] == 9
+        desk.rest()
+        assert apart(desk.picture(), desk.alone("ink")) == 0

@@ -14,14 +14,15 @@ from safetensors.torch import load_file, save_file
 from pipelines.core.blocks import SD
 from pipelines.core.desk import CompareRequest, MergeRequest, Mixture, PreviewRequest
 from pipelines.core.error import InvalidRequest, UnknownName
-from pipelines.core.event import Compared, Event, Failed, Finished, Hashed, Loading, PictureSaved
+from pipelines.core.event import Compared, Event, Failed, Finished, Hashed, Loading, PictureSaved, Progress, Stopped
 from pipelines.core.kinds import read_request
 from pipelines.core.methods import METHODS
 from pipelines.core.model import Family, ModelInfo
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.recipe import Mix
 from pipelines.core.request import GenerateRequest, LoraChoice
-from pipelines.core.stop import StopSignal
+from pipelines.core.sheet import SheetRequest, Variation
+from pipelines.core.stop import StopMode, StopSignal
 from pipelines.jobs.hashes import NoBook
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.merging import merge
@@ -224,6 +225,37 @@ class TestKeeping:
         (failed,) = done(painter, self.keep(name))
         assert isinstance(failed, Failed)
         assert not list(tmp_path.rglob("*.safetensors"))
+
+
+class TestSheet:
+    def sheet(self) -> SheetRequest:
+        columns = tuple(Variation(label=f"{at}", parameters={"alpha": at}) for at in (0.0, 1.0))
+        rows = tuple(Variation(label=f"seed {seed}", picture={"seed": seed}) for seed in (3, 4))
+        return SheetRequest(mixture=Mixture(models=("flat", "ink")), picture=PICTURE, columns=columns, rows=rows)
+
+    def test_each_cell_is_the_preview_it_stands_for(self, painter: Painter, tmp_path: Path) -> None:
+        sheet = self.sheet()
+        events = list(painter.perform(Work(sheet, "job"), StopSignal()))
+        saved = [event for event in events if isinstance(event, PictureSaved)]
+        assert [(one.index, one.seed) for one in saved] == [(0, 3), (1, 3), (2, 4), (3, 4)]
+        assert {event.count for event in events if isinstance(event, Progress)} == {4}
+        for one, cell in zip(saved, sheet.cells, strict=True):
+            assert read_picture(tmp_path / "outputs" / one.file).request == cell
+            with Image.open(tmp_path / "outputs" / one.file) as image:
+                shown = np.asarray(image.convert("RGB")).astype(int)
+            assert np.array_equal(shown, seen(done(painter, cell), tmp_path))
+
+    def test_what_was_cut_goes_on_at_the_first_missing_cell(self, painter: Painter) -> None:
+        saved = [e for e in painter.perform(Work(self.sheet(), first=3), StopSignal()) if isinstance(e, PictureSaved)]
+        assert [one.index for one in saved] == [3]
+
+    def test_it_stops_within_a_step_and_keeps_what_it_has(self, painter: Painter) -> None:
+        stop, saved = StopSignal(), 0
+        for event in painter.perform(Work(self.sheet()), stop):
+            saved += isinstance(event, PictureSaved)
+            if saved == 2:
+                stop.ask(StopMode.NOW)
+        assert (saved, type(event)) == (2, Stopped)
 
 
 def test_blocks_are_compared_as_vectors(models: dict[str, ModelInfo], tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ SOURCES = [*WEB.rglob("*.py"), *(WEB / "assets").glob("*.js")]
 BUILT = {
     *(f"precision.{precision}" for precision in Precision),
     *(f"more.{name}" for name in FOLDED),
-    *(f"{begin}.{kind}" for begin in ("work", "worked") for kind in KINDS if kind not in PAINTINGS),
+    *(f"{begin}.{kind}" for begin in ("work", "worked") for kind in KINDS if kind not in {*PAINTINGS, "sheet"}),
     *(f"bar.needs.{placement}" for placement in (Placement.TURNS, Placement.STREAMED)),
     *(f"kind.{kind.replace(' ', '_')}" for kind in Kind),
     *(f"models.{name}" for name in ("all", "checkpoint", "lora", "embedding", "vae", "upscaler", "problem", "hidden")),
+    *(f"sheet.axis.{axis}" for axis in ("share", "block", "curve", "method", "seed", "prompt", "cfg", "second")),
     *(f"mixer.group.{group}" for group in ("base", "in", "mid", "out")),
     *(f"downloads.{state}" for state in get_args(State) if state != "failed"),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.core.block_presets import BlockPreset
@@ -13,6 +13,7 @@ from pipelines.core.desk import CompareRequest, Mixture, PreviewRequest
 from pipelines.core.error import EaselError, InvalidRequest, UnknownName
 from pipelines.core.methods import METHODS
 from pipelines.core.model import Family
+from pipelines.core.sheet import SheetRequest
 from pipelines.jobs import desk
 from pipelines.jobs.librarian import stamps_of
 from pipelines.jobs.queue import JobQueue
@@ -21,7 +22,9 @@ from pipelines.models.recipes import recipe_at
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.images import ImageStore
 from pipelines.storage.presets import PresetStore
+from pipelines.storage.sheets import contact_sheet
 from pipelines.storage.shelf import Shelf
+from ui.rest.images import describe
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,20 @@ def routes(services: Desk) -> APIRouter:
         services.presets.delete(name)
         return _presets(services)
 
+    @router.get("/sheets/{job}")
+    def sheet(job: str) -> dict[str, Any]:
+        return _sheet(services, job)
+
+    @router.get("/sheets/{job}/picture")
+    def sheet_picture(job: str) -> Response:
+        asked = _asked_for(services, job)
+        rows = [row for row in services.images.of_job(job) if not row.missing]
+        png = contact_sheet(
+            [one.label for one in asked.columns], [one.label for one in asked.rows],
+            {row.index: services.images.path_of(row.id) for row in rows},
+        )  # fmt: skip
+        return Response(png, media_type="image/png", headers={"Content-Disposition": f'inline; filename="{job}.png"'})
+
     @router.get("/recipe")
     def recipe(model: str | None = None, image: int | None = None) -> dict[str, Any]:
         return _of_picture(services, image) if image is not None else _of_model(services, model or "")
@@ -118,6 +135,24 @@ def routes(services: Desk) -> APIRouter:
         return asdict(desk.lineage(services.library.find(model), services.library))
 
     return router
+
+
+def _asked_for(services: Desk, job: str) -> SheetRequest:
+    request = services.queue.job(job).request
+    if not isinstance(request, SheetRequest):
+        raise UnknownName(f"The job {job!r} is no sheet", fix="choose another")
+    return request
+
+
+def _sheet(services: Desk, job: str) -> dict[str, Any]:
+    """The labels, and the cells painted so far by their place."""
+    asked, view = _asked_for(services, job), services.queue.job(job)
+    cells = {row.index: describe(row) for row in services.images.of_job(job) if not row.missing}
+    return {
+        "job": job, "state": view.state, "columns": [one.label for one in asked.columns],
+        "rows": [one.label for one in asked.rows], "cells": cells,
+        "problem": view.problem and view.problem.model_dump(),
+    }  # fmt: skip
 
 
 def _method(key: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ PATHS = {
     "dice": "M4 4h16v16H4zM8.5 8.5h.2M15.5 8.5h.2M12 12h.2M8.5 15.5h.2M15.5 15.5h.2",
     "easel": "M12 2v3M5 5h14v10H5zM8 15l-3 7M16 15l3 7M12 15v4",
     "generate": "M12 3v4M12 17v4M3 12h4M17 12h4M6 6l2.5 2.5M15.5 15.5 18 18M18 6l-2.5 2.5M8.5 15.5 6 18",
+    "grid": "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
     "info": "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01",
     "keep": "M6 4h12v16l-6-5-6 5z",
     "merge": "M6 4v4M6 12v8M12 4v10M12 18v2M18 4v2M18 10v10M4 10h4M10 16h4M16 8h4",

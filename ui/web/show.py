@@ -26,6 +26,7 @@ from pipelines.core.event import (
     Worked,
 )
 from pipelines.core.request import GenerateRequest
+from pipelines.core.sheet import SheetRequest
 from pipelines.jobs.queue import JobView
 from ui.web.fixes import Fix, fixes
 from ui.web.words import Words
@@ -98,7 +99,7 @@ def show(job: JobView, event: Event | None, words: Words) -> View:
         stage=Stage.RUNNING, title="", job=job.id, kind=request.kind, model=request.model, notes=job.notes,
         images=job.pictures, notice=_notice(job, words),
     )  # fmt: skip
-    if isinstance(request, GenerateRequest | PreviewRequest):
+    if isinstance(request, GenerateRequest | PreviewRequest | SheetRequest):
         painted = request.painted
         asked = {"count": painted.count, "width": painted.width, "height": painted.height}
         view = view.model_copy(update={"prompt": shorten(painted.prompt), **asked})
@@ -150,7 +151,7 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
 
 def _work(job: JobView, words: Words) -> dict[str, Any]:
     """What is done to a model, and how far it is."""
-    if isinstance(job.request, GenerateRequest | PreviewRequest):
+    if isinstance(job.request, GenerateRequest | PreviewRequest | SheetRequest):
         return {"title": words("stage.starting")}
     said = {"title": words(f"work.{job.request.kind}", model=job.request.model)}
     if job.worked is None or not job.worked.total:

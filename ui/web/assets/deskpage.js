@@ -3,6 +3,8 @@ const { make, say } = Easel;
 const parts = [Easel.deskModels(), Easel.deskBar(), Easel.mixer(), Easel.deskCheck(), Easel.deskPreview()];
 const [cards, bar, mixer, check, preview] = parts;
 const save = Easel.deskSave(check);
+const sheets = Easel.sheets();
+preview.acts.append(sheets.menu.button);
 
 const meaning = make('span');
 const legend = make(
@@ -22,6 +24,8 @@ element.querySelector('.host').append(
       cards.node,
       bar.node,
       make('div', { class: 'desk' }, mixer.node),
+      sheets.node,
+      sheets.menu.node,
       legend,
       check.node,
     ),

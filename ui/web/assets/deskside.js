@@ -116,11 +116,13 @@ Easel.deskPreview = () => {
     showStrip();
   }
 
+  const acts = make('div', { class: 'preview-acts' });
   const node = make(
     'section',
     { class: 'preview-part' },
     make('div', { class: 'sub' }, make('span', {}, say('desk.preview')), seconds),
     picture,
+    acts,
     Easel.deskPicture(),
     make('div', { class: 'sub' }, make('span', {}, say('desk.earlier')), make('span', {}, say('desk.earlier.hint'))),
     none,
@@ -128,7 +130,7 @@ Easel.deskPreview = () => {
   );
   mixing.changed.on(show);
   desk.changed.on(show);
-  return { node, show };
+  return { node, acts, show };
 };
 
 /** How the preview is painted: its prompt in sight, the rest folded under what it is now. */

@@ -56,7 +56,7 @@ Easel.live = (() => {
   }
 
   function take(view) {
-    if (view.kind === 'preview') {
+    if (view.kind === 'preview' || view.kind === 'sheet') {
       news.desk.tell(view);
       if (hasEnded(view)) forget(view.job);
       return;

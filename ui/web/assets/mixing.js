@@ -5,6 +5,7 @@ Easel.mixing = (() => {
   const { desk } = Easel;
   const changed = signal(); // () whenever something here is otherwise
   const REST = 160; // ms: a fader that moves on is not asked about yet
+  const ASKED = 120; // among them cells of sheets
   const STRIP = 24; // earlier mixes that are shown
   let shown = null, // the picture's row
     live = null, // { url, share, line }: the one that is being painted
@@ -30,7 +31,7 @@ Easel.mixing = (() => {
   function rest() {
     clearTimeout(asking);
     asking = setTimeout(() => {
-      preview();
+      preview().then(paintReferences);
       look();
       compare();
     }, REST);
@@ -141,11 +142,11 @@ Easel.mixing = (() => {
   // Earlier mixes
 
   const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
-  const isReference = row => row.request?.mixture.mix.method === 'keep' && !row.request.mixture.loras.length;
+  const isReference = ({ request }) => request?.mixture.mix.method === 'keep' && !request.mixture.loras.length;
 
   async function recall() {
-    const { images } = await ask(`api/images?kind=preview&limit=${2 * STRIP}`);
-    const mixes = images.filter(row => row.request && !row.missing && !isReference(row));
+    const { images } = await ask(`api/images?kind=preview&limit=${ASKED}`);
+    const mixes = images.filter(row => row.request && !row.missing && !row.request.label && !isReference(row));
     const isNew = (row, k) => mixes.findIndex(one => isSame(one.request, row.request)) === k;
     earlier = mixes.filter(isNew).slice(0, STRIP);
     for (const row of images.filter(isReference)) {
@@ -174,6 +175,8 @@ Easel.mixing = (() => {
       isSame(told.mixture.models, mixture.models) &&
       isSame(told.mixture.mix.blocks, mixture.mix.blocks) &&
       isSame(told.mixture.mix.parameters, mixture.mix.parameters) &&
+      isSame(told.mixture.loras, mixture.loras) &&
+      told.mixture.vae_from === mixture.vae_from &&
       ['method', 'elemental', 'vae', 'dtype'].every(name => told.mixture.mix[name] === mixture.mix[name]) &&
       Object.entries(picture).every(([name, value]) => told.picture[name] === value)
     );
@@ -287,6 +290,7 @@ Easel.mixing = (() => {
     await Promise.allSettled([recall(), findKept()]);
     desk.changed.on(rest);
     Easel.models.changed.on(look);
+    Easel.live.news.models.on(() => Easel.models.refresh().catch(console.warn));
     rest();
   }
 

@@ -7,18 +7,25 @@ Easel.models = (() => {
   const offered = signal(); // others than before may be chosen from
   const PAINTS = new Set(['checkpoint', 'unet']);
   const work = new Map(); // model -> view of the job that is at it
-  let list = null; // not asked for yet
+  let list = null, // not asked for yet
+    asked = 0;
 
   const send = (method, path, body) =>
     ask(`api/models${path}`, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
 
   function take(rows) {
+    asked += 1; // whatever is still under way is older
     list = rows;
     changed.tell(list);
     return rows;
   }
 
-  const refresh = async () => take(await ask('api/models'));
+  /** Of several answers that are under way at once, only the one asked for last is taken. */
+  async function refresh() {
+    const mine = ++asked;
+    const rows = await ask('api/models');
+    return mine === asked ? take(rows) : list;
+  }
   const scan = async () => take(await ask('api/models/scan', { method: 'POST' }));
   const detail = name => ask(`api/models/detail?name=${encodeURIComponent(name)}`);
   const choose = async name => take(await send('PUT', '/default', { name }));
