@@ -313,6 +313,33 @@ def test_a_model_that_goes_is_said_and_nothing_on_the_desk_is_lost(desk: Desk, s
     expect(desk.save_model).to_be_enabled()
 
 
+def test_the_recipe_of_a_model_and_of_a_picture_comes_back_to_the_desk(desk: Desk, easel: Easel) -> None:
+    page = desk.page
+    desk.curve.select_option("GRAD_A")
+    desk.name.fill("child")
+    desk.save_model.click()
+    expect(desk.kept).to_contain_text("child is among your models.")
+    weights = desk.state()["blocks"]["alpha"]
+    page.get_by_role("tab", name="Models").click()
+    page.locator(".card", has_text="child").click()
+    tree = page.get_by_role("region", name="Where it comes from")
+    expect(tree).to_contain_text("childWeighted sumflatink")
+    page.evaluate("Easel.desk.change({ blocks: {}, models: ['ink', 'flat'] })")
+    page.get_by_role("button", name="Open on the desk").click()
+    expect(desk.curve).to_have_value("GRAD_A")
+    assert (desk.state()["models"], desk.state()["blocks"]["alpha"]) == (["flat", "ink"], weights)
+    page.evaluate("Easel.desk.change({ blocks: {} })")
+    page.get_by_role("tab", name="Generate").click()
+    easel.pick("model", "child")
+    easel.prompt.fill("a red house")
+    easel.generate.click()
+    easel.wait_for("done")
+    page.get_by_role("button", name="Open on the desk").click()
+    expect(desk.curve).to_have_value("GRAD_A")
+    assert desk.state()["picture"]["prompt"] == "a red house"
+    desk.rest()
+
+
 class TestSheets:
     def begin(self, desk: Desk, press: str) -> Locator:
         desk.page.get_by_role("button", name="Sheets").click()

@@ -13,6 +13,7 @@ from pipelines.core.error import Conflict, UnknownName
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
+from pipelines.jobs.desk import lineage
 from pipelines.jobs.tidying import Tidier, key_of
 from pipelines.models.recipes import ending_of
 from pipelines.models.scan import ModelLibrary, stamp_of
@@ -162,6 +163,12 @@ def _card(info: ModelInfo, note: Note, use: ModelUse | None, default: str | None
     }
 
 
+def _mixed(models: Models, info: ModelInfo) -> dict[str, Any] | None:
+    """The tree of what went into it; None for a model that carries no recipe."""
+    tree = lineage(info, models.library)
+    return asdict(tree) if tree.parents else None
+
+
 def _picture(info: ModelInfo, use: ModelUse | None) -> str | None:
     """What to show on the card: the picture beside the file, else the latest that was painted with it."""
     preview = preview_of(Path(info.path))
@@ -183,5 +190,6 @@ def detailed(models: Models, info: ModelInfo) -> dict[str, Any]:
         "hashes": {"short": hashes.short, "auto_v3": hashes.auto_v3, "sha256": hashes.sha256} if hashes else None,
         "file": path.name,
         "at_hand": models.at_hand,
+        "mixed": _mixed(models, info),
         "form": "folder" if path.is_dir() else ending_of(path).removeprefix("."),
     }

@@ -31,6 +31,7 @@ Easel.details = (() => {
       { class: 'btn', disabled: !picture.infotext, onclick: () => copyText(picture.infotext, copy) },
       say('picture.copy'),
     );
+    const refusal = make('p', { class: 'reason danger', role: 'alert', hidden: true });
     return make(
       'aside',
       { class: 'details', 'aria-label': say('picture.details'), 'data-esc': '' },
@@ -65,8 +66,25 @@ Easel.details = (() => {
         { class: 'acts' },
         copy,
         make('button', { class: 'btn', disabled: !picture.known, onclick: onReuse }, say('picture.reuse')),
+        make(
+          'button',
+          { class: 'btn', disabled: !picture.known, onclick: () => toDesk(picture, refusal) },
+          say('models.desk'),
+        ),
       ),
+      refusal,
     );
+  }
+
+  /** The recipe of the model that painted it, or why there is none. */
+  async function toDesk(picture, refusal) {
+    refusal.hidden = true;
+    try {
+      await Easel.mixing.openRecipe({ image: picture.id });
+    } catch (error) {
+      refusal.textContent = [error.problem ?? error.message, error.fix].filter(Boolean).join('; ');
+      refusal.hidden = false;
+    }
   }
 
   async function copyText(text, button) {

@@ -278,6 +278,13 @@ Easel.mixing = (() => {
     }
   }
 
+  /** Puts the recipe of a model, or of the model of a picture, on the desk and goes there. Throws { problem, fix }. */
+  async function openRecipe(of) {
+    const told = await ask(`api/desk/recipe?${new URLSearchParams(of)}`);
+    desk.open(told.mixture, told.picture);
+    document.querySelector('[data-tab-id="merge"]')?.click();
+  }
+
   function forgetKept() {
     kept = keeping = null;
     changed.tell();
@@ -302,6 +309,7 @@ Easel.mixing = (() => {
     bringBack,
     isPresent,
     keep,
+    openRecipe,
     forgetKept,
     stopKeeping: () => kept?.job && Easel.live.stop(kept.job, 'now'),
     get shown() {
