@@ -275,6 +275,7 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
         if database.notice:
             sys.stderr.write(f"{database.notice}\n")
         images = ImageStore(database, places.data.outputs)
+        images.trim_previews()
         shelf = Shelf(database)
         models = ModelLibrary(places.with_models(), shelf)
         end_watch = models.begin()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from pipelines.core.error import EaselError, StorageProblem, UnknownName
@@ -27,6 +27,7 @@ from pipelines.storage.schema import PICTURE, THUMBNAIL
 log = logging.getLogger(__name__)
 
 OF_THE_DESK = func.coalesce(func.json_extract(PICTURE.c.request, "$.kind"), "generate") == "preview"
+KEPT_PREVIEWS = 500
 THUMBNAIL_SIDE = 256
 """Pixels."""
 
@@ -121,6 +122,25 @@ class ImageStore:
         with self._database.transaction() as db:
             rows = db.execute(query if before is None else query.where(PICTURE.c.id < before)).all()
         return [self._row(row) for row in rows]
+
+    def trim_previews(self, keep: int = KEPT_PREVIEWS) -> int:
+        """Throw away all but the newest previews of the mixing desk, and return how many went.
+
+        They are what a hand on a fader leaves behind; whoever likes one keeps the mix, or paints with it.
+        """
+        old = select(PICTURE.c.id, PICTURE.c.file).where(OF_THE_DESK).order_by(PICTURE.c.id.desc()).offset(keep)
+        with self._database.transaction() as db:
+            rows = db.execute(old).all()
+        for _, file in rows:
+            try:
+                self._inside(file).unlink(missing_ok=True)
+            except (OSError, StorageProblem) as error:
+                log.warning("An old preview stays: %s", error)
+        with self._database.transaction() as db:
+            for start in range(0, len(rows), 500):
+                ids = [row.id for row in rows[start : start + 500]]
+                db.execute(delete(PICTURE).where(PICTURE.c.id.in_(ids)))
+        return len(rows)
 
     def by_model(self) -> Mapping[str, ModelUse]:
         """What each model has painted, by its name in the requests."""

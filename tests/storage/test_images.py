@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
+from pipelines.core.desk import Mixture, PreviewRequest
 from pipelines.core.error import StorageProblem, UnknownName
 from pipelines.storage.database import Database
 from pipelines.storage.files import OURS
@@ -65,6 +66,17 @@ def test_a_picture_deleted_by_hand_is_shown_as_missing(files: PictureFiles, stor
     for look in (store.path_of, store.thumbnail):
         with pytest.raises(UnknownName, match=f"The file of picture {row.id} is gone"):
             look(row.id)
+
+
+def test_only_the_newest_previews_of_the_desk_stay(files: PictureFiles, store: ImageStore) -> None:
+    asked = PreviewRequest(mixture=Mixture(models=("flat", "ink")), picture=REQUEST)
+    kept = store.add(files.save(picture(), REQUEST, index=0))
+    previews = [store.add(files.save(picture(shade), asked, index=0)) for shade in range(5)]
+    assert store.trim_previews(keep=2) == 3 and store.trim_previews(keep=2) == 0
+    assert [row.id for row in store.recent(kind="preview")] == [previews[4].id, previews[3].id]
+    assert [(files.outputs / row.file).exists() for row in previews] == [False] * 3 + [True] * 2
+    assert [row.id for row in store.recent()] == [kept.id] and store.path_of(kept.id).exists()
+    assert store.adopt() == []
 
 
 def test_an_unknown_picture_is_refused(store: ImageStore) -> None:

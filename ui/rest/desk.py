@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.core.block_presets import BlockPreset
+from pipelines.core.block_presets import BlockPreset, Weight
 from pipelines.core.blocks import SD, XL, blocks_of
 from pipelines.core.desk import CompareRequest, Mixture, PreviewRequest
 from pipelines.core.error import EaselError, InvalidRequest, UnknownName
@@ -56,7 +56,7 @@ class PresetOrder(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=200)
-    weights: tuple[float, ...] = Field(min_length=1, max_length=len(SD))
+    weights: tuple[Weight, ...] = Field(min_length=1, max_length=len(SD))
     version: int | None = None
     """Of the preset that is replaced; None: a new one."""
 
