@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pipelines.jobs.fetching import Fetcher
     from pipelines.jobs.queue import JobQueue
+    from pipelines.jobs.searching import Searcher
     from pipelines.jobs.worker import Worker
     from pipelines.models.scan import ModelLibrary
     from pipelines.storage.images import ImageStore
@@ -75,11 +76,14 @@ def serve(
     models: ModelsOption = None,
     device: DeviceOption = "auto",
     attention: AttentionOption = AUTO,
+    scorer: Annotated[
+        str, typer.Option(metavar="COMMAND", help="Given a picture's path, prints a number; the desk can search by it.")
+    ] = "",
 ) -> None:
     """Start the studio (what `app.py` alone does)."""
     from ui.cli.serve import Address
 
-    run_studio(Address(host, port), folders(data, models), Hardware(device, attention))
+    run_studio(Address(host, port), folders(data, models), Hardware(device, attention), scorer)
 
 
 @app.command()
@@ -226,7 +230,7 @@ def merge(  # noqa: PLR0913, PLR0917, a command is its options
     run(asked, ways, folders(data, models_folders))
 
 
-def run_studio(address: "Address", places: Folders, hardware: Hardware) -> None:
+def run_studio(address: "Address", places: Folders, hardware: Hardware, scorer: str) -> None:
     """Settings -> services -> studio, until it is stopped. Raises EaselError when it cannot start."""
     from pipelines.jobs.process import ProcessWorker
     from pipelines.jobs.setup import PainterSetup
@@ -240,7 +244,7 @@ def run_studio(address: "Address", places: Folders, hardware: Hardware) -> None:
         )  # fmt: skip
         worker = ProcessWorker(setup, guard=places.data.worker_lock)  # loads torch while we load the page below
         token = None if address.is_private else new_token()
-        with closing(worker), inside(worker, places) as services:
+        with closing(worker), inside(worker, places, scorer) as services:
             application = web_application(services, places, address, token)
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the running job is put back, not cut off
             sys.stdout.write(f"Easel is at {address.url(token)}\n")
@@ -257,18 +261,21 @@ class Inside:
     models: "ModelLibrary"
     shelf: "Shelf"
     fetcher: "Fetcher"
+    searcher: "Searcher"
 
 
 @contextmanager
-def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
-    """Database, picture list and queue around the worker."""
+def inside(worker: "Worker", places: Folders, scorer: str = "") -> Iterator[Inside]:
+    """Database, picture list and queue around the worker. `scorer`: a command that judges pictures."""
     from pipelines.jobs.fetching import Fetcher
     from pipelines.jobs.librarian import Librarian
     from pipelines.jobs.queue import JobQueue
+    from pipelines.jobs.searching import Searcher
     from pipelines.models.scan import ModelLibrary
     from pipelines.storage.database import Database
     from pipelines.storage.images import ImageStore
     from pipelines.storage.journal import Journal
+    from pipelines.storage.searches import SearchBook
     from pipelines.storage.shelf import Shelf
 
     with closing(Database(places.data.database)) as database:
@@ -280,10 +287,11 @@ def inside(worker: "Worker", places: Folders) -> Iterator[Inside]:
         models = ModelLibrary(places.with_models(), shelf)
         end_watch = models.begin()
         queue = JobQueue(Journal(database), images, worker, find_model=models.of, find_parts=models.parts_of)
-        with closing(queue), closing(Fetcher(places.data.models, models)) as fetcher:
+        searcher = Searcher(queue, images, SearchBook(database), scorer)
+        with closing(queue), closing(searcher), closing(Fetcher(places.data.models, models)) as fetcher:
             Librarian(queue, models, shelf).begin()
             try:
-                yield Inside(queue, images, models, shelf, fetcher)
+                yield Inside(queue, images, models, shelf, fetcher, searcher)
             finally:
                 end_watch()
 
@@ -305,7 +313,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
     blocks = desk.Desk(services.queue, library, services.images, services.shelf, places.block_presets(),
                        places.data.models)  # fmt: skip
-    rest = server.RestServices(services.queue, services.images, kept, services.fetcher, blocks)
+    rest = server.RestServices(services.queue, services.images, kept, services.fetcher, blocks, services.searcher)
     application = server.build(rest, doors)
     application.include_router(live.routes(services.queue, library, words))
     presets = PresetStore(places.data.presets, Preset, factory_presets())

@@ -93,6 +93,25 @@ COMPARISON = Table(
 )
 
 
+SEARCH = Table(
+    "search",
+    TABLES,
+    Column("id", String, primary_key=True),
+    Column("created", Float, nullable=False),  # Unix time
+    Column("setup", String, nullable=False),  # JSON
+)
+
+TRIAL = Table(
+    "trial",
+    TABLES,
+    Column("search", String, ForeignKey("search.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", String, nullable=False),  # JSON
+    Column("image", Integer),
+    Column("score", Float),
+)
+
+
 def m001_pictures_and_jobs(db: Connection) -> None:
     db.exec_driver_sql("""
         CREATE TABLE picture (
@@ -131,7 +150,20 @@ def m003_comparisons(db: Connection) -> None:
     db.exec_driver_sql("CREATE TABLE comparison (stamps VARCHAR NOT NULL PRIMARY KEY, blocks VARCHAR NOT NULL)")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m001_pictures_and_jobs, m002_models, m003_comparisons)
+def m004_searches(db: Connection) -> None:
+    db.exec_driver_sql(
+        "CREATE TABLE search (id VARCHAR NOT NULL PRIMARY KEY, created FLOAT NOT NULL, setup VARCHAR NOT NULL)"
+    )
+    db.exec_driver_sql("""
+        CREATE TABLE trial (
+            search VARCHAR NOT NULL REFERENCES search (id) ON DELETE CASCADE, number INTEGER NOT NULL,
+            at VARCHAR NOT NULL, image INTEGER, score FLOAT, PRIMARY KEY (search, number)
+        )""")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    m001_pictures_and_jobs, m002_models, m003_comparisons, m004_searches,
+)  # fmt: skip
 
 
 def migrate(db: Connection) -> None:

@@ -390,3 +390,45 @@ class TestSheets:
         assert set(desk.values().values()) == {1.0} and desk.state()["picture"]["seed"] == 9
         desk.rest()
         assert apart(desk.picture(), desk.alone("ink")) == 0
+
+
+class TestSearch:
+    def begin(self, desk: Desk, judge: str) -> Locator:
+        page = desk.page
+        page.evaluate("Easel.desk.change({ picture: { ...Easel.desk.state.picture, steps: 4 } })")
+        desk.rest()
+        page.get_by_role("button", name="Find a mix").click()
+        menu = page.get_by_role("dialog", name="Find a mix")
+        menu.get_by_role("combobox", name="Who says what is better").select_option(judge)
+        menu.get_by_role("button", name="Begin").click()
+        return page.locator(".finding")
+
+    def test_the_better_of_two_is_pressed_and_the_next_pair_comes(self, desk: Desk) -> None:
+        finding = self.begin(desk, "person")
+        new = finding.get_by_role("button", name="New: this one is better")
+        expect(new).to_be_visible(timeout=30_000)
+        chosen = new.locator("img").get_attribute("src")
+        new.click()
+        expect(finding).to_contain_text("2 judged")
+        best = finding.get_by_role("button", name="Best so far")
+        expect(best.locator("img")).to_have_attribute("src", chosen or "")
+        expect(new).to_be_visible(timeout=30_000)
+        desk.page.reload()
+        desk.page.get_by_role("tab", name="Merge").click()
+        expect(new).to_be_visible()
+        finding.get_by_role("button", name="Neither is better").click()
+        expect(finding).to_contain_text("3 judged")
+        expect(finding.locator(".tried .thumb")).to_have_count(4, timeout=30_000)
+        finding.get_by_role("button", name="Bring the best to the desk").click()
+        expect(finding).to_be_hidden()
+        assert desk.page.evaluate("Easel.mixing.shown.url").split("?")[0] == (chosen or "").split("?")[0]
+        desk.rest()
+
+    def test_a_measure_needs_no_presses_and_can_be_stopped(self, desk: Desk) -> None:
+        finding = self.begin(desk, "likeness")
+        expect(finding.locator(".tried .thumb")).to_have_count(4, timeout=40_000)
+        finding.get_by_role("button", name="Stop").click()
+        expect(finding).to_contain_text("at rest")
+        tried = finding.locator(".tried .thumb").last
+        began_at_the_picture_itself = (tried.get_attribute("aria-pressed"), tried.inner_text().strip())
+        assert began_at_the_picture_itself == ("true", "0")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipelines.core.desk import PreviewRequest
 from pipelines.core.error import ModelUnusable
 from pipelines.core.event import DeviceStatus, Event, Finished, Loading, PictureSaved, Preview, Progress, Stopped
 from pipelines.core.request import GenerateRequest
@@ -28,6 +29,12 @@ SIDE = 64
 def sketch(seed: int) -> Image.Image:
     """The one picture of `seed`."""
     return Image.frombytes("RGB", (SIDE, SIDE), random.Random(seed).randbytes(SIDE * SIDE * 3))
+
+
+def grey(preview: PreviewRequest) -> Image.Image:
+    """As bright as the weights of a mix are high: what an optimiser can find its way by."""
+    weights = preview.mixture.mix.blocks["alpha"]
+    return Image.new("RGB", (SIDE, SIDE), (round(255 * sum(weights) / len(weights)),) * 3)
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,8 @@ class Sketcher:
         return ended(self._perform(work, stop))
 
     def _perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
-        request = work.request
-        assert isinstance(request, GenerateRequest)
+        assert isinstance(work.request, GenerateRequest | PreviewRequest)
+        request = work.request.painted
         if self._loaded != request.model:
             yield Loading(model=request.model, size=1)
             self._loaded = request.model
@@ -80,7 +87,8 @@ class Sketcher:
                     self._misbehave(request, index, ("raise", "hang", "abort"))
                 time.sleep(self._setup.step_seconds)
             seed = request.seed_of(index)
-            saved = self._files.save(sketch(seed), request, index=index, job=work.job, seconds=0.1)
+            image = grey(work.request) if isinstance(work.request, PreviewRequest) else sketch(seed)
+            saved = self._files.save(image, work.request, index=index, job=work.job, seconds=0.1)
             self._misbehave(request, index, ("abort-saved",))
             yield PictureSaved(index=index, seed=seed, file=saved.file, seconds=0.1)
         yield Finished(seconds=1.0)

@@ -10,6 +10,8 @@ from starlette.testclient import TestClient
 
 import app
 from pipelines.jobs.fetching import Fetcher
+from pipelines.jobs.searching import Searcher
+from pipelines.storage.searches import SearchBook
 from tests.jobs.studio import Studio, studio
 from ui.cli.options import Folders
 from ui.cli.serve import Address
@@ -27,8 +29,9 @@ def inside(tmp_path: Path) -> Iterator[Studio]:
 @pytest.fixture
 def behind(inside: Studio) -> Iterator[app.Inside]:
     """What the web application is built around."""
-    with closing(Fetcher(Folders(inside.folder).data.models, inside.models)) as fetcher:
-        yield app.Inside(inside.queue, inside.images, inside.models, inside.shelf, fetcher)
+    searcher = Searcher(inside.queue, inside.images, SearchBook(inside.database))
+    with closing(Fetcher(Folders(inside.folder).data.models, inside.models)) as fetcher, closing(searcher):
+        yield app.Inside(inside.queue, inside.images, inside.models, inside.shelf, fetcher, searcher)
 
 
 @pytest.fixture

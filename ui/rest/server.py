@@ -21,8 +21,9 @@ from pipelines.core.error import (
 )
 from pipelines.jobs.fetching import Fetcher
 from pipelines.jobs.queue import JobQueue, QueueFull
+from pipelines.jobs.searching import Searcher
 from pipelines.storage.images import ImageStore
-from ui.rest import desk, downloads, forecast, images, jobs, loras, models
+from ui.rest import desk, downloads, forecast, images, jobs, loras, models, searches
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
@@ -46,6 +47,7 @@ class RestServices:
     models: models.Models
     fetcher: Fetcher
     desk: desk.Desk
+    searcher: Searcher
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.include_router(images.routes(services.images))
     app.include_router(models.routes(services.models))
     app.include_router(loras.routes(services.models.library))
+    app.include_router(searches.routes(services.searcher, services.images))
     app.include_router(desk.routes(services.desk))
     app.include_router(downloads.routes(services.fetcher, at_hand=services.models.at_hand))
 

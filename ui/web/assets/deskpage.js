@@ -4,7 +4,8 @@ const parts = [Easel.deskModels(), Easel.deskBar(), Easel.mixer(), Easel.deskChe
 const [cards, bar, mixer, check, preview] = parts;
 const save = Easel.deskSave(check);
 const sheets = Easel.sheets();
-preview.acts.append(sheets.menu.button);
+const finding = Easel.finding();
+preview.acts.append(sheets.menu.button, finding.button);
 
 const meaning = make('span');
 const legend = make(
@@ -26,6 +27,8 @@ element.querySelector('.host').append(
       make('div', { class: 'desk' }, mixer.node),
       sheets.node,
       sheets.menu.node,
+      finding.node,
+      finding.menu,
       legend,
       check.node,
     ),
