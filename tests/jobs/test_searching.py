@@ -104,8 +104,6 @@ def test_a_program_of_ones_own_may_judge(inside: Studio, tmp_path: Path) -> None
     program = tmp_path / "judge.py"
     look = "print('dark:', -Image.open(sys.argv[1]).getpixel((0, 0))[0])"
     program.write_text(f"import sys\nfrom PIL import Image\n{look}")
-        "import sys\nfrom PIL import Image\nprint('dark:', -Image.open(sys.argv[1]).getpixel((0, 0))[0])"
-    )
     command = f"'{sys.executable}' '{program}'"
     with closing(Searcher(inside.queue, inside.images, SearchBook(inside.database), command)) as searcher:
         view = searcher.begin(search(judge="scorer"))
