@@ -288,6 +288,7 @@ def test_loras_go_into_the_mix(desk: Desk) -> None:
     desk.rest()
     assert apart(desk.picture(), before) > 0
     expect(desk.page.get_by_text("LoRAs in the mix · snowfall")).to_be_visible()
+    expect(desk.page.locator(".desk-loras li")).to_contain_text("Fits: all")
     desk.page.get_by_role("button", name="Take snowfall out").click()
     desk.rest()
     assert apart(desk.picture(), before) == 0
@@ -419,6 +420,10 @@ class TestSearch:
         finding.get_by_role("button", name="Neither is better").click()
         expect(finding).to_contain_text("3 judged")
         expect(finding.locator(".tried .thumb")).to_have_count(4, timeout=30_000)
+        desk.page.keyboard.press("Escape")
+        expect(finding).to_be_hidden()
+        desk.page.get_by_role("button", name="Find a mix").click()
+        desk.page.get_by_role("button", name="Go on with the last search").click()
         finding.get_by_role("button", name="Bring the best to the desk").click()
         expect(finding).to_be_hidden()
         assert desk.page.evaluate("Easel.mixing.shown.url").split("?")[0] == (chosen or "").split("?")[0]

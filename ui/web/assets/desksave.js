@@ -189,6 +189,7 @@ Easel.deskLoras = () => {
   const { make, icon, patch, renew, say } = Easel;
   const { desk } = Easel;
   const rows = make('ul', { class: 'lora-rows', tabindex: -1, 'aria-label': say('desk.loras') });
+  const fits = new Map(); // "model\nlora" -> what is known of how they fit
   const summary = make('summary');
   const props = { value: '', choices: [], label: say('desk.loras'), bare: true, none: say('loras.add') };
   const slot = make('div', { id: 'desk-add-lora' });
@@ -218,7 +219,7 @@ Easel.deskLoras = () => {
       });
     return make(
       'li',
-      { 'data-key': `${at} ${lora.name} ${lora.unet} ${lora.text}` },
+      { 'data-key': `${at} ${lora.name} ${lora.unet} ${lora.text} ${desk.state.models[0]}` },
       make('b', { dir: 'auto', title: lora.name }, lora.name),
       box('unet'),
       box('text'),
@@ -232,7 +233,31 @@ Easel.deskLoras = () => {
         },
         icon('close'),
       ),
+      fitLine(lora.name),
     );
+  }
+
+  /** How a LoRA fits model A; asked for when it is not known yet. */
+  function fitLine(name) {
+    const model = desk.state.models[0];
+    const key = `${model}\n${name}`;
+    if (!fits.has(key) && model) look(key, model, name);
+    const known = fits.get(key);
+    if (!known) return null;
+    if (known.problem) return make('p', { class: 'reason danger' }, `${known.problem}; ${known.fix}`);
+    const parts = known.matched.unet + known.matched.text;
+    const text = say(parts < known.modules ? 'loras.some' : 'loras.all', { n: parts, m: known.modules });
+    return make('p', { class: 'reason' }, [text, ...known.notes].join(' · '));
+  }
+
+  async function look(key, model, name) {
+    fits.set(key, null);
+    try {
+      fits.set(key, await Easel.ask(`api/loras/fit?${new URLSearchParams({ lora: name, model })}`));
+    } catch (error) {
+      fits.set(key, { problem: error.problem ?? error.message, fix: error.fix ?? '' });
+    }
+    show();
   }
 
   function show() {

@@ -24,7 +24,7 @@ Easel.finding = () => {
   const history = make('div', { class: 'tried', role: 'group', 'aria-label': say('finding.tried') });
   const node = make(
     'section',
-    { class: 'sheet finding', hidden: true, 'aria-label': say('finding.title'), 'data-esc': '' },
+    { class: 'sheet finding', hidden: true, 'aria-label': say('finding.title') },
     make('header', {}, title, line, stop, more, take, close),
     problem,
     make('div', { class: 'choosing' }, pair, same),
@@ -163,10 +163,9 @@ Easel.finding = () => {
     if (row) bring(row);
   }
 
-  node.addEventListener('keydown', event => {
-    if (event.key !== 'Escape') return;
-    event.stopPropagation();
-    open(null);
+  // Also when the focus is nowhere: the button that had it may be gone.
+  addEventListener('keydown', event => {
+    if (event.key === 'Escape' && node.offsetParent && !document.querySelector(':popover-open')) open(null);
   });
 
   // What is looked for

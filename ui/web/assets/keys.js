@@ -22,7 +22,7 @@ addEventListener(
 /** Esc first closes what is open: a list, a preset's name, the details under the focus; the queue from anywhere. */
 function isClosingSomething(target) {
   const isOpen = target.getAttribute?.('aria-expanded') === 'true' || target.closest?.('[data-esc]');
-  return Boolean(isOpen || document.querySelector('.queue-list:not([hidden])'));
+  return Boolean(isOpen || document.querySelector('.queue-list:not([hidden]), .sheet:not([hidden])'));
 }
 
 // #generate:error opens a tab in a state: every state can be linked, tested and photographed.

@@ -140,12 +140,10 @@ Easel.sheets = () => {
     if (isNew) refresh();
     else draw();
   });
-  node.addEventListener('keydown', event => {
-    if (event.key !== 'Escape') return;
-    event.stopPropagation();
-    open(null);
+  // Also when the focus is nowhere: the button that had it may be gone.
+  addEventListener('keydown', event => {
+    if (event.key === 'Escape' && node.offsetParent && !document.querySelector(':popover-open')) open(null);
   });
-  node.dataset.esc = '';
 
   const menu = Easel.sheetMenu({ begin, blocks });
   desk.offered.on(() => {
