@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -271,6 +272,7 @@ def inside(worker: "Worker", places: Folders, scorer: str = "") -> Iterator[Insi
     from pipelines.jobs.librarian import Librarian
     from pipelines.jobs.queue import JobQueue
     from pipelines.jobs.searching import Searcher
+    from pipelines.models.asked import model_of, parts_of
     from pipelines.models.scan import ModelLibrary
     from pipelines.storage.database import Database
     from pipelines.storage.images import ImageStore
@@ -286,7 +288,13 @@ def inside(worker: "Worker", places: Folders, scorer: str = "") -> Iterator[Insi
         shelf = Shelf(database)
         models = ModelLibrary(places.with_models(), shelf)
         end_watch = models.begin()
-        queue = JobQueue(Journal(database), images, worker, find_model=models.of, find_parts=models.parts_of)
+        queue = JobQueue(
+            Journal(database),
+            images,
+            worker,
+            find_model=partial(model_of, models),
+            find_parts=partial(parts_of, models),
+        )
         searcher = Searcher(queue, images, SearchBook(database), scorer)
         with closing(queue), closing(searcher), closing(Fetcher(places.data.models, models)) as fetcher:
             Librarian(queue, models, shelf).begin()

@@ -2,13 +2,14 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.core.error import InvalidRequest
 from pipelines.core.recipe import FROM_FILE, Mix
-from pipelines.core.request import BaseRequest, GenerateRequest, LoraChoice
+from pipelines.core.request import BaseRequest, GenerateRequest, LoraChoice, NumberFormat
 
 MOST_MODELS = 20
+MOST_RANK = 1024
 MOST_NOTES = 20_000
 """Characters."""
 
@@ -105,6 +106,54 @@ class MergeRequest(DeskRequest):
     only_recipe: bool = Field(False, title="Only the recipe")
     notes: str = Field("", title="Notes", max_length=MOST_NOTES)
     """They travel with the file."""
+
+
+class LoraRequest(BaseRequest):
+    """A LoRA to be made."""
+
+    name: str = Field(title="Name", min_length=1, max_length=240)
+    rank: int | None = Field(None, title="Rank", ge=1, le=MOST_RANK)
+    """At most; None: whatever it takes."""
+    energy: float | None = Field(None, title="Energy", gt=0, le=1)
+    """The share of the squared singular values that stays, module by module."""
+    dtype: NumberFormat = Field(NumberFormat.FP16, title="Precision", strict=False)
+
+    @field_validator("dtype")
+    @classmethod
+    def _is_written(cls, dtype: NumberFormat) -> NumberFormat:
+        if dtype is NumberFormat.FP8:
+            raise InvalidRequest("A LoRA is not written as fp8", fix="use fp16, bf16 or fp32", field="dtype")
+        return dtype
+
+
+class AddLorasRequest(LoraRequest):
+    """One LoRA of several: their sum, at their strengths; of one, the same at another rank."""
+
+    kind: Literal["add_loras"] = "add_loras"
+    model: str = ""
+    """Those that go in, for people; worked out anew."""
+    loras: tuple[LoraChoice, ...] = Field(title="LoRAs", min_length=1, max_length=50, strict=False)
+
+    @model_validator(mode="after")
+    def _call_it(self) -> Self:
+        object.__setattr__(self, "model", " + ".join(one.name for one in self.loras))
+        return self
+
+
+class ExtractRequest(LoraRequest):
+    """What a tuned model learnt beyond its base, as a LoRA."""
+
+    kind: Literal["extract"] = "extract"
+    model: str = Field(title="Tuned model", min_length=1, max_length=1000)
+    base: str = Field(title="Base", min_length=1, max_length=1000)
+    conv_rank: int | None = Field(None, title="Rank of convolutions", ge=1, le=MOST_RANK)
+    """Of kernels larger than 1x1; None: they are left out, as most trainers leave them."""
+
+    @model_validator(mode="after")
+    def _has_a_size(self) -> Self:
+        if self.rank is None and self.energy is None:
+            raise InvalidRequest("Nothing says how large the LoRA may be", fix="give a rank or an energy", field="rank")
+        return self
 
 
 class CompareRequest(BaseRequest):

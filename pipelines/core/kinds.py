@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field
 
-from pipelines.core.desk import CompareRequest, MergeRequest, PreviewRequest
+from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest, MergeRequest, PreviewRequest
 from pipelines.core.error import InvalidRequest
 from pipelines.core.request import BaseRequest, GenerateRequest, NumberFormat, Precision
 from pipelines.core.sheet import SheetRequest
@@ -47,7 +47,9 @@ class ConvertRequest(BaseRequest):
     """Without what painting does not need."""
 
 
-ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest | MergeRequest | CompareRequest
+LoraWork = AddLorasRequest | ExtractRequest
+"""What makes LoRAs."""
+ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest | MergeRequest | CompareRequest | LoraWork
 """What is done to models."""
 Painting = Annotated[GenerateRequest | PreviewRequest, Discriminator("kind")]
 """What a picture is made by, and carries."""
@@ -66,6 +68,8 @@ KINDS: Mapping[str, type[GenerateRequest | PreviewRequest | SheetRequest | Model
     "convert": ConvertRequest,
     "merge": MergeRequest,
     "compare": CompareRequest,
+    "add_loras": AddLorasRequest,
+    "extract": ExtractRequest,
 }
 
 

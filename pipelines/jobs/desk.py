@@ -14,6 +14,7 @@ from pipelines.core.model import ModelInfo
 from pipelines.core.recipe import Recipe, ingredients_of
 from pipelines.core.request import LoraChoice, NumberFormat
 from pipelines.jobs.orders import ordered
+from pipelines.models.asked import parts as parts_of_mixture
 from pipelines.models.folder import FolderReader
 from pipelines.models.recipes import recipe_at, stem_of
 from pipelines.models.scan import ModelLibrary
@@ -51,7 +52,7 @@ class Check:
 
 def check(mixture: Mixture, name: str, models: ModelLibrary, folder: Path, *, only_recipe: bool) -> Check:
     """What keeping `mixture` in `folder` will take. Raises EaselError when it cannot even be mixed."""
-    parts = models.parts(mixture)
+    parts = parts_of_mixture(models, mixture)
     order = ordered(mixture, parts)
     shapes = [_shapes(info) for info in order.models]
     _check_families(order.models)

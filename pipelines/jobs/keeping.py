@@ -6,19 +6,22 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.core.desk import CompareRequest, MergeRequest
+from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest, MergeRequest
 from pipelines.core.error import EaselError, OutOfMemory
 from pipelines.core.event import Compared, Event, Finished, Loading, Noted, Stopped, Worked
-from pipelines.core.kinds import ConvertRequest, LoadRequest, ModelRequest, UnloadRequest, VerifyRequest
+from pipelines.core.kinds import ConvertRequest, LoadRequest, LoraWork, ModelRequest, UnloadRequest, VerifyRequest
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.stop import StopSignal
 from pipelines.jobs.converting import Form, convert
 from pipelines.jobs.desk import check_name
 from pipelines.jobs.hashes import OwnBook
+from pipelines.jobs.making_loras import Place, add_loras, extract_lora
 from pipelines.jobs.merging import keep_recipe, merge, one_thread
-from pipelines.jobs.orders import ordered
+from pipelines.jobs.orders import ordered, strength_of
 from pipelines.merging.compare import Comparison
+from pipelines.merging.lora import Extraction
+from pipelines.merging.sizes import Size
 from pipelines.merging.sources import opened
 from pipelines.models.headers import SUFFIX
 from pipelines.models.memory import RanOut
@@ -62,6 +65,15 @@ class Keeper:
                 yield from self._merge(request, parts)
             case CompareRequest():
                 yield from _compare(parts)
+            case AddLorasRequest():
+                pairs = tuple((info, strength_of(asked)) for info, asked in zip(parts, request.loras, strict=True))
+                with one_thread():
+                    yield from add_loras(pairs, Size(request.rank, request.energy), self._place(request))
+            case ExtractRequest():
+                kernels = Size(request.conv_rank, request.energy) if request.conv_rank else None
+                wanted = Extraction(Size(request.rank, request.energy), kernels)
+                with one_thread():
+                    yield from extract_lora(parts[0], parts[1], wanted, self._place(request))
 
     def _load(self, info: ModelInfo, precision: Precision) -> Iterator[Event]:
         """Into the place where a picture of its own size will want it."""
@@ -85,6 +97,10 @@ class Keeper:
         target = self._folder / (name if request.as_folder else f"{name}{SUFFIX}")
         yield from convert(info, Form(request.dtype, pruned=request.pruned), target)
         yield Noted(text=target.name)
+
+    def _place(self, request: LoraWork) -> Place:
+        name = check_name(request.name, self._folder)
+        return Place(self._folder / f"{name}{SUFFIX}", dtype=request.dtype)
 
     def _merge(self, request: MergeRequest, parts: tuple[ModelInfo, ...]) -> Iterator[Event]:
         name = check_name(request.name, self._folder)

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.core.desk import CompareRequest, MergeRequest
+from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest, MergeRequest
 from pipelines.core.error import EaselError
 from pipelines.core.event import Compared, Event, Finished, Hashed
 from pipelines.core.kinds import ConvertRequest, Request
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.storage.shelf import Hashes, Shelf
+
+Made = MergeRequest | AddLorasRequest | ExtractRequest
+"""Requests that make a model."""
 
 
 def stamps_of(models: ModelLibrary, *names: str) -> str:
@@ -35,12 +38,12 @@ class Librarian:
                 request = self._queue.job(job).request
                 if isinstance(request, CompareRequest):
                     self._shelf.keep_comparison(stamps_of(self._models, request.model, request.other), event.blocks)
-            case Finished() if isinstance(self._queue.job(job).request, ConvertRequest | MergeRequest):
+            case Finished() if isinstance(self._queue.job(job).request, ConvertRequest | Made):
                 self._models.rescan()
 
     def _named(self, request: Request) -> str:
         """The model whose hashes are told."""
-        if not isinstance(request, MergeRequest):
+        if not isinstance(request, Made):
             return request.model
         self._models.rescan()  # it has just been made
         return request.name

@@ -40,12 +40,12 @@ from pipelines.jobs.mixing import HeldMix
 from pipelines.jobs.orders import Order, ordered, strength_of
 from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
+from pipelines.models.asked import as_one, parts_of
 from pipelines.models.budget import Forecast, Thrift, thriftier
 from pipelines.models.loading import LoadedModel
 from pipelines.models.lora.file import read_lora
 from pipelines.models.lora.fit import warnings
 from pipelines.models.memory import RanOut, watched
-from pipelines.models.mixtures import as_one
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
@@ -115,7 +115,7 @@ class Painter:
             ) from error  # fmt: skip
 
     def _parts(self, work: Work) -> tuple[ModelInfo, ...]:
-        return self._library.parts_of(work.request) if work.parts is None else work.parts
+        return parts_of(self._library, work.request) if work.parts is None else work.parts
 
     def _subject(self, work: Work) -> Subject:
         parts = self._parts(work)

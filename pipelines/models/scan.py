@@ -15,18 +15,13 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.core import model as core_model
-from pipelines.core.desk import CompareRequest, MergeRequest, Mixture, PreviewRequest
 from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
-from pipelines.core.kinds import ConvertRequest, LoadRequest, Request, UnloadRequest, VerifyRequest
 from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
-from pipelines.core.request import GenerateRequest
-from pipelines.core.sheet import SheetRequest
 from pipelines.models import folder, layouts, reading, single
 from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, as_text, states_of
-from pipelines.models.mixtures import as_one
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.reading import growing, own_name, read_model
 from pipelines.models.recipes import is_recipe
@@ -119,55 +114,6 @@ class ModelLibrary:
         except (UnknownName, ModelUnusable):
             self.rescan()
             return self.usable(name)
-
-    def of(self, request: Request) -> ModelInfo | None:
-        """The model a request is about, as it is now. Raises UnknownName, or ModelUnusable for one it cannot use."""
-        match request:
-            case GenerateRequest():
-                return self.with_vae(self.usable_now(request.model), request.vae)
-            case PreviewRequest():
-                return self.mixed(request.mixture)
-            case LoadRequest():
-                return self.usable_now(request.model)
-            case UnloadRequest() | MergeRequest() | CompareRequest() | SheetRequest():
-                return None
-            case VerifyRequest() | ConvertRequest():
-                self.rescan()
-                return self.find(request.model)
-
-    def parts_of(self, request: Request) -> tuple[ModelInfo, ...]:
-        """What a request names besides its model, in its order. Raises UnknownName, or ModelUnusable for what cannot
-        be what it is named as.
-        """
-        match request:
-            case GenerateRequest():
-                return tuple(self.lora(one.name) for one in request.loras)
-            case PreviewRequest() | MergeRequest():
-                return self.parts(request.mixture)
-            case SheetRequest():
-                named = dict.fromkeys(name for cell in request.cells for name in cell.mixture.parts)
-                return tuple(self.part(name) for name in named)
-            case CompareRequest():
-                return (self.usable_now(request.model), self.usable_now(request.other))
-            case _:
-                return ()
-
-    def parts(self, mixture: Mixture) -> tuple[ModelInfo, ...]:
-        """The files of a mixture, in the order of `Mixture.parts`. Raises UnknownName, ModelUnusable."""
-        models = tuple(self.usable_now(name) for name in mixture.models)
-        vae = (self.vae(mixture.vae_from),) if mixture.vae_from else ()
-        return (*models, *vae, *(self.lora(one.name) for one in mixture.loras))
-
-    def part(self, name: str) -> ModelInfo:
-        """Whatever may go into a mixture. Raises UnknownName, or ModelUnusable for what may not."""
-        info = self.find(name)
-        if info.kind is Kind.LORA:
-            return self.lora(name)
-        return self.usable_now(name) if info.kind in PAINTS else self.vae(name)
-
-    def mixed(self, mixture: Mixture) -> ModelInfo:
-        """What a mixture is to the rest: a model like its first. Raises as `parts_of`."""
-        return as_one(mixture, self.parts(mixture))
 
     def lora(self, name: str) -> ModelInfo:
         """The LoRA called `name`. Raises UnknownName, ModelUnusable."""

@@ -29,6 +29,7 @@ from pipelines.jobs.mixing import HeldMix  # noqa: E402
 from pipelines.jobs.orders import ordered  # noqa: E402
 from pipelines.jobs.setup import PainterSetup  # noqa: E402
 from pipelines.jobs.worker import Work  # noqa: E402
+from pipelines.models.asked import parts  # noqa: E402
 from pipelines.models.scan import ModelLibrary  # noqa: E402
 
 PICTURE = GenerateRequest(prompt="a red house on a hill under a night sky", seed=7, preview_every=1)
@@ -50,7 +51,7 @@ def main() -> None:
         mixes, pictures, sizes = [], [], []
         held = None
         for move in range(asked.moves + 1):
-            order = ordered(mixture(move), library.parts(mixture(move)))
+            order = ordered(mixture(move), parts(library, mixture(move)))
             held = held or HeldMix(order)
             began = time.perf_counter()
             held.bring(order)

@@ -294,6 +294,31 @@ def test_loras_go_into_the_mix(desk: Desk) -> None:
     assert apart(desk.picture(), before) == 0
 
 
+def test_loras_are_made_on_the_desk(desk: Desk) -> None:
+    page = desk.page
+    page.get_by_text("LoRAs in the mix · none").click()
+    page.get_by_text("Make a LoRA").click()
+    maker = page.locator(".lora-maker")
+    maker.get_by_role("button", name="Extract B beyond A").click()
+    expect(maker).to_contain_text("Name it first.")
+    maker.get_by_role("textbox", name="Name of the LoRA").fill("inkiness")
+    maker.get_by_role("button", name="Extract B beyond A").click()
+    expect(maker).to_contain_text("Nothing says how large the LoRA may be; give a rank or an energy")
+    maker.get_by_role("spinbutton", name="Rank").fill("4")
+    maker.get_by_role("button", name="Extract B beyond A").click()
+    expect(maker).to_contain_text("inkiness is among your models.")
+    for name in ("inkiness", "glow"):
+        page.locator("#desk-add-lora .pick").click()
+        page.get_by_role("option", name=name).click()
+    maker.get_by_role("textbox", name="Name of the LoRA").fill("both")
+    maker.get_by_role("spinbutton", name="Rank").fill("")
+    maker.get_by_role("button", name="Add these up").click()
+    expect(maker).to_contain_text("both is among your models.")
+    made = {row["name"]: row for row in desk.studio.get("api/models") if row["kind"] == "lora"}
+    assert made["inkiness"]["detail"] == "LoRA, rank 4" and "rank" in made["both"]["detail"]
+    desk.rest()
+
+
 def test_a_model_that_goes_is_said_and_nothing_on_the_desk_is_lost(desk: Desk, studio: Studio) -> None:
     folder = studio.data / "models"
     desk.name.fill("short lived")

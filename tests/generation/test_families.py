@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from pipelines.core.error import ModelUnusable
 from pipelines.core.model import Family, Kind, Task
 from pipelines.core.presets import STARTER_MODELS
+from pipelines.models.asked import model_of
 from pipelines.models.loading import LoadedModel, Manner, load
 from pipelines.models.scan import ModelLibrary
 from tests.generation.painting import PROMPT, ask, difference, paint
@@ -89,7 +90,7 @@ def three(tmp_path: Path) -> tuple[ModelLibrary, Networks, Networks]:
 
 
 def lent(library: ModelLibrary, name: str, **fields: Any) -> LoadedModel:
-    info = library.of(ask(model=name, **fields))
+    info = model_of(library, ask(model=name, **fields))
     assert info is not None
     return load(info, IN_FULL)
 
@@ -103,7 +104,7 @@ def test_another_vae_decodes_when_it_is_asked_for(tmp_path: Path) -> None:
         assert torch.equal(model.unet.conv_in.weight, one.unet.conv_in.weight)
         assert difference(painted(model), own) > 5
     with pytest.raises(ModelUnusable, match=r"'bare' has no VAE that can be used; choose another VAE"):
-        library.of(ask(model="one", vae="bare"))
+        model_of(library, ask(model="one", vae="bare"))
 
 
 def test_a_unet_alone_borrows_what_it_lacks_from_a_whole_model(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from pipelines.jobs.librarian import Librarian
 from pipelines.jobs.process import ProcessWorker
 from pipelines.jobs.queue import JobQueue, JobView
 from pipelines.jobs.setup import PainterSetup
+from pipelines.models.asked import model_of
 from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary, stamp_of
@@ -113,7 +115,7 @@ def test_the_studio_learns_what_a_job_made(file: Path, tmp_path: Path) -> None:
     models = ModelLibrary([file.parent, own], shelf)
     setup = PainterSetup(models=(), outputs=outputs, own_models=own, device="cpu")
     worker = ProcessWorker(setup, guard=tmp_path / "lock")
-    queue = JobQueue(Journal(database), ImageStore(database, outputs), worker, find_model=models.of)
+    queue = JobQueue(Journal(database), ImageStore(database, outputs), worker, find_model=partial(model_of, models))
     Librarian(queue, models, shelf).begin()
     try:
         assert [m.name for m in models.list()] == ["small"]

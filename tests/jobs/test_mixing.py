@@ -12,7 +12,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pipelines.core.blocks import SD
-from pipelines.core.desk import CompareRequest, MergeRequest, Mixture, PreviewRequest
+from pipelines.core.desk import (
+    AddLorasRequest,
+    CompareRequest,
+    ExtractRequest,
+    MergeRequest,
+    Mixture,
+    PreviewRequest,
+)
 from pipelines.core.error import InvalidRequest, UnknownName
 from pipelines.core.event import Compared, Event, Failed, Finished, Hashed, Loading, PictureSaved, Progress, Stopped
 from pipelines.core.kinds import read_request
@@ -225,6 +232,47 @@ class TestKeeping:
         (failed,) = done(painter, self.keep(name))
         assert isinstance(failed, Failed)
         assert not list(tmp_path.rglob("*.safetensors"))
+
+
+class TestLoras:
+    def test_two_are_added_up_and_one_is_brought_to_another_rank(self, painter: Painter, tmp_path: Path) -> None:
+        both = AddLorasRequest(name="both", loras=(LoraChoice(name="glow", unet=0.5), LoraChoice(name="snowfall")))
+        small = AddLorasRequest(name="small", loras=(LoraChoice(name="glow"),), rank=2)
+        for request in (both, small):
+            events = list(painter.perform(Work(request), StopSignal()))
+            assert any(isinstance(event, Hashed) for event in events) and isinstance(events[-1], Finished)
+        library = ModelLibrary([STARTER_MODELS, tmp_path / "models"])
+        assert library.lora("small").detail == "LoRA, rank 2"
+        keep = Mix(method="keep")
+        apart = [LoraChoice(name="glow", unet=0.5), LoraChoice(name="snowfall")]
+        shown, summed = (
+            seen(done(painter, preview(keep, "flat", loras=loras)), tmp_path)
+            for loras in (apart, [LoraChoice(name="both")])
+        )
+        assert np.abs(shown - summed).max() <= 2, "fp16 numbers of the sum"
+
+    def test_one_is_extracted_and_paints_like_the_tuned_model(self, painter: Painter, tmp_path: Path) -> None:
+        request = ExtractRequest(name="inkiness", model="ink", base="flat", rank=64)
+        assert isinstance(list(painter.perform(Work(request), StopSignal()))[-1], Finished)
+        keep = Mix(method="keep")
+        flat, ink = (seen(done(painter, preview(keep, name, steps=8)), tmp_path) for name in ("flat", "ink"))
+        lora = [LoraChoice(name="inkiness")]
+        near = seen(done(painter, preview(keep, "flat", loras=lora, steps=8)), tmp_path)
+        assert np.abs(near - ink).mean() < np.abs(flat - ink).mean()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"kind": "add_loras", "name": "x", "loras": []},
+            {"kind": "add_loras", "name": "x", "loras": [{"name": "glow"}], "rank": 0},
+            {"kind": "add_loras", "name": "x", "loras": [{"name": "glow"}], "dtype": "fp8"},
+            {"kind": "extract", "name": "x", "model": "ink", "base": "flat"},
+            {"kind": "extract", "name": "x", "model": "ink", "base": "flat", "energy": 2.0},
+        ],
+    )
+    def test_what_cannot_be_made_is_refused_before_it_is_a_job(self, wrong: dict[str, object]) -> None:
+        with pytest.raises(InvalidRequest):
+            read_request(wrong)
 
 
 class TestSheet:

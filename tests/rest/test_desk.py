@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipelines.core.blocks import SD, XL
 from pipelines.core.desk import Mixture, PreviewRequest
+from pipelines.core.event import Progress
 from pipelines.core.kinds import Painting
 from pipelines.core.methods import METHODS
 from pipelines.core.model import Family
@@ -20,6 +21,7 @@ from pipelines.core.request import GenerateRequest
 from pipelines.jobs.hashes import NoBook
 from pipelines.jobs.merging import merge
 from pipelines.jobs.orders import ordered
+from pipelines.models.asked import parts
 from pipelines.models.headers import read_header
 from pipelines.storage.pictures import PictureFiles
 from tests.jobs.studio import Studio
@@ -35,7 +37,7 @@ def mixed(inside: Studio, name: str, *models: str, mix: Mix | None = None) -> Pa
     """A model that was mixed of others of the library."""
     mixture = Mixture(models=models, mix=mix or Mix())
     target = inside.folder.models / f"{name}.safetensors"
-    for _ in merge(ordered(mixture, inside.models.parts(mixture), target), NoBook()):
+    for _ in merge(ordered(mixture, parts(inside.models, mixture), target), NoBook()):
         pass
     inside.models.rescan()
     return target
@@ -193,7 +195,7 @@ class TestRecipes:
 
 class TestPreviews:
     def test_they_wait_for_nobody_but_each_other(self, inside: Studio) -> None:
-        inside.queue.submit(LONG)
+        inside.wait_for(inside.queue.submit(LONG).id, Progress)
         last = inside.queue.submit(GenerateRequest(prompt="hill"))
         asked = PreviewRequest(mixture=Mixture(models=("flat", "ink")), picture=GenerateRequest())
         one, two = inside.queue.submit(asked), inside.queue.submit(asked)

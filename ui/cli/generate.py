@@ -21,6 +21,7 @@ from pipelines.core.stop import StopSignal
 from pipelines.jobs.orders import blocks_in
 from pipelines.jobs.setup import PainterSetup
 from pipelines.jobs.worker import Work
+from pipelines.models.asked import model_of, parts_of
 from ui.cli.lora import Spec, block_weights_of, pick_lora, read_spec
 from ui.cli.models import pick
 from ui.cli.options import Folders, Hardware
@@ -170,8 +171,8 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     check_writable(files[0].parent if files else setup.outputs)
     made = []
     # A LoRA that a request names otherwise (--set) is one of the library.
-    found = loras or models.library.parts_of(request)
-    work = Work(request, model=models.library.of(request), parts=found)
+    found = loras or parts_of(models.library, request)
+    work = Work(request, model=model_of(models.library, request), parts=found)
     for saved in follow(setup().perform(work, StopSignal()), quiet=around.as_json):
         file = setup.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
         made.append({"file": str(file), "seed": saved.seed, "seconds": round(saved.seconds, 3)})

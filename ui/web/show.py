@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.core.desk import PreviewRequest
+from pipelines.core.desk import LoraRequest, PreviewRequest
 from pipelines.core.error import Problem
 from pipelines.core.event import (
     Compared,
@@ -156,8 +156,12 @@ def _work(job: JobView, words: Words) -> dict[str, Any]:
     said = {"title": words(f"work.{job.request.kind}", model=job.request.model)}
     if job.worked is None or not job.worked.total:
         return said
-    done, total = memory(job.worked.done), memory(job.worked.total)
-    return {**said, "line": words("work.bytes", done=done, total=total), "share": job.worked.done / job.worked.total}
+    share = job.worked.done / job.worked.total
+    if isinstance(job.request, LoraRequest):
+        line = words("work.parts", done=job.worked.done, total=job.worked.total)
+    else:
+        line = words("work.bytes", done=memory(job.worked.done), total=memory(job.worked.total))
+    return {**said, "line": line, "share": share}
 
 
 def _progress(at: Progress, words: Words) -> dict[str, Any]:

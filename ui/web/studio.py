@@ -24,7 +24,7 @@ OUR_STYLES = ("app.css", "stage.css", "shelf.css", "desk.css", "phone.css")
 SCRIPTS = (
     "easel.js", "theme.js", "live.js", "pictures.js", "form.js", "keys.js", "views.js", "details.js", "strip.js",
     "models.js", "modelside.js", "downloads.js", "addlora.js", "pickers.js", "lineage.js", "desk.js", "mixing.js",
-    "mixer.js", "weightmenu.js", "deskbar.js", "deskside.js", "desksave.js", "sheets.js", "finding.js",
+    "mixer.js", "weightmenu.js", "deskbar.js", "deskside.js", "deskloras.js", "desksave.js", "sheets.js", "finding.js",
 )  # fmt: skip
 """Loaded from <head>, in this order; a widget's own script comes with the widget."""
 

@@ -1,0 +1,78 @@
+"""The models that a request names, as they are now: found by whoever sends the work. No torch here."""
+
+from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest, MergeRequest, Mixture, PreviewRequest
+from pipelines.core.error import ModelUnusable, UnknownName
+from pipelines.core.kinds import ConvertRequest, LoadRequest, Request, VerifyRequest
+from pipelines.core.model import PAINTS, Kind, ModelInfo
+from pipelines.core.request import GenerateRequest
+from pipelines.core.sheet import SheetRequest
+from pipelines.models.scan import ModelLibrary
+
+Parts = tuple[ModelInfo, ...]
+
+
+def model_of(library: ModelLibrary, request: Request) -> ModelInfo | None:
+    """The model a request is about; None for one that only has parts. Raises UnknownName, ModelUnusable."""
+    match request:
+        case GenerateRequest():
+            return library.with_vae(library.usable_now(request.model), request.vae)
+        case PreviewRequest():
+            return as_one(request.mixture, parts(library, request.mixture))
+        case LoadRequest():
+            return library.usable_now(request.model)
+        case VerifyRequest() | ConvertRequest():
+            library.rescan()
+            return library.find(request.model)
+        case _:
+            return None
+
+
+def parts_of(library: ModelLibrary, request: Request) -> Parts:
+    """What a request names besides its model, in its order.
+
+    Raises UnknownName, or ModelUnusable for what cannot be what it is named as.
+    """
+    found: Parts = ()
+    match request:
+        case GenerateRequest(loras=loras) | AddLorasRequest(loras=loras):
+            found = tuple(_lora_now(library, one.name) for one in loras)
+        case PreviewRequest(mixture=mixture) | MergeRequest(mixture=mixture):
+            found = parts(library, mixture)
+        case SheetRequest(cells=cells):
+            found = tuple(_part(library, name) for name in dict.fromkeys(n for c in cells for n in c.mixture.parts))
+        case ExtractRequest(model=model, base=other) | CompareRequest(model=model, other=other):
+            found = (library.usable_now(model), library.usable_now(other))
+    return found
+
+
+def parts(library: ModelLibrary, mixture: Mixture) -> Parts:
+    """The files of a mixture, in the order of `Mixture.parts`. Raises as `parts_of`."""
+    models = tuple(library.usable_now(name) for name in mixture.models)
+    vae = (library.vae(mixture.vae_from),) if mixture.vae_from else ()
+    return (*models, *vae, *(_lora_now(library, one.name) for one in mixture.loras))
+
+
+def _part(library: ModelLibrary, name: str) -> ModelInfo:
+    """Whatever may go into a mixture."""
+    info = library.find(name)
+    if info.kind is Kind.LORA:
+        return library.lora(name)
+    return library.usable_now(name) if info.kind in PAINTS else library.vae(name)
+
+
+def _lora_now(library: ModelLibrary, name: str) -> ModelInfo:
+    """After another look at the folders if need be: it may have been put there a moment ago."""
+    try:
+        return library.lora(name)
+    except (UnknownName, ModelUnusable):
+        library.rescan()
+        return library.lora(name)
+
+
+def as_one(mixture: Mixture, parts: Parts) -> ModelInfo:
+    """What a mixture of `parts` (in the order of `Mixture.parts`) is to paint with: a model like its first."""
+    return parts[0].model_copy(
+        update={
+            "name": mixture.name, "made_of": tuple(one.path for one in parts), "ingredients": (), "starter": False,
+        }
+    )  # fmt: skip

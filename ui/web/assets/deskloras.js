@@ -1,0 +1,162 @@
+// LoRAs on the desk: those that go into the mix, each with its strengths and how it fits; and LoRAs made of others, or
+// out of a tuned model.
+Easel.deskLoras = () => {
+  const { make, icon, patch, renew, say } = Easel;
+  const { desk } = Easel;
+  const rows = make('ul', { class: 'lora-rows', tabindex: -1, 'aria-label': say('desk.loras') });
+  const fits = new Map(); // "model\nlora" -> what is known of how they fit
+  const summary = make('summary');
+  const props = { value: '', choices: [], label: say('desk.loras'), bare: true, none: say('loras.add') };
+  const slot = make('div', { id: 'desk-add-lora' });
+  const showPicker = Easel.picker({ element: slot, props, trigger: add });
+
+  function add() {
+    const { value } = props;
+    props.value = '';
+    if (value) desk.change({ loras: [...desk.state.loras, { name: value, unet: 1, text: 1, blocks: [] }] });
+    showPicker();
+  }
+
+  const set = (at, what) =>
+    desk.change({ loras: desk.state.loras.map((one, k) => (k === at ? { ...one, ...what } : one)) });
+
+  function row(lora, at) {
+    const box = part =>
+      make('input', {
+        type: 'number',
+        step: 0.05,
+        min: -10,
+        max: 10,
+        value: lora[part],
+        'aria-label': `${say('loras.strength', { name: lora.name })}, ${say(`loras.${part}`)}`,
+        title: say(`loras.${part}`),
+        onchange: ({ target }) => Number.isFinite(target.valueAsNumber) && set(at, { [part]: target.valueAsNumber }),
+      });
+    return make(
+      'li',
+      { 'data-key': `${at} ${lora.name} ${lora.unet} ${lora.text} ${desk.state.models[0]}` },
+      make('b', { dir: 'auto', title: lora.name }, lora.name),
+      box('unet'),
+      box('text'),
+      make(
+        'button',
+        {
+          class: 'btn sq',
+          'aria-label': say('loras.remove', { name: lora.name }),
+          title: say('loras.remove', { name: lora.name }),
+          onclick: () => desk.change({ loras: desk.state.loras.filter((_, k) => k !== at) }),
+        },
+        icon('close'),
+      ),
+      fitLine(lora.name),
+    );
+  }
+
+  /** How a LoRA fits model A; asked for when it is not known yet. */
+  function fitLine(name) {
+    const model = desk.state.models[0];
+    const key = `${model}\n${name}`;
+    if (!fits.has(key) && model) look(key, model, name);
+    const known = fits.get(key);
+    if (!known) return null;
+    if (known.problem) return make('p', { class: 'reason danger' }, `${known.problem}; ${known.fix}`);
+    const parts = known.matched.unet + known.matched.text;
+    const text = say(parts < known.modules ? 'loras.some' : 'loras.all', { n: parts, m: known.modules });
+    return make('p', { class: 'reason' }, [text, ...known.notes].join(' · '));
+  }
+
+  async function look(key, model, name) {
+    fits.set(key, null);
+    try {
+      fits.set(key, await Easel.ask(`api/loras/fit?${new URLSearchParams({ lora: name, model })}`));
+    } catch (error) {
+      fits.set(key, { problem: error.problem ?? error.message, fix: error.fix ?? '' });
+    }
+    show();
+  }
+
+  function show() {
+    const { loras } = desk.state;
+    const count = loras.length ? loras.map(one => one.name).join(', ') : say('desk.loras.none');
+    patch.text(summary, say('desk.loras.label', { value: count }));
+    props.choices = Easel.models.list
+      .filter(one => one.kind === 'lora' && !one.problem && !one.hidden)
+      .map(one => ({ name: one.name, group: one.family ?? '', note: one.detail }));
+    showPicker();
+    rows.hidden = !loras.length;
+    renew(rows, loras.map(row));
+  }
+  const maker = Easel.loraMaker();
+  const node = make('details', { class: 'desk-loras' }, summary, slot, rows, maker.node);
+  desk.changed.on(show);
+  Easel.models.changed.on(show);
+  return { node, show };
+};
+
+/** A LoRA to be made: the sum of those in the mix at their strengths, or what B learnt beyond A. */
+Easel.loraMaker = () => {
+  const { make, patch, say } = Easel;
+  const { desk } = Easel;
+  const box = (type, label, more = {}) => make('input', { type, 'aria-label': say(label), ...more });
+  const name = box('text', 'lora.name', { placeholder: say('lora.name'), maxlength: 200 });
+  const rank = box('number', 'lora.rank', { min: 1, max: 1024, placeholder: say('lora.rank.open') });
+  const energy = box('number', 'lora.energy', { min: 0.01, max: 1, step: 0.01, placeholder: say('lora.rank.open') });
+  const add = make('button', { class: 'btn', onclick: () => begin(adding()) }, say('lora.add'));
+  const extract = make('button', { class: 'btn', onclick: () => begin(extracting()) }, say('lora.extract'));
+  const said = make('p', { class: 'reason', role: 'status' });
+  let job = null; // the one under way
+
+  const number = field => (field.value === '' ? null : field.valueAsNumber);
+  const common = kind => ({ kind, name: name.value.trim(), rank: number(rank), energy: number(energy) });
+  const adding = () => ({ ...common('add_loras'), loras: desk.state.loras });
+  const extracting = () => ({ ...common('extract'), model: desk.state.models[1], base: desk.state.models[0] });
+
+  function tell(text, isWrong = false) {
+    patch.text(said, text);
+    said.classList.toggle('danger', isWrong);
+  }
+
+  async function begin(body) {
+    tell('');
+    if (!body.name) {
+      name.focus();
+      tell(say('lora.unnamed'), true);
+      return;
+    }
+    try {
+      job = (await Easel.ask('api/jobs', desk.post(body))).id;
+    } catch (error) {
+      tell([error.problem ?? error.message, error.fix].filter(Boolean).join('; '), true);
+    }
+    show();
+  }
+
+  Easel.live.news.model.on(view => {
+    if (!job || view.job !== job) return;
+    if (!Easel.live.hasEnded(view)) tell([view.title, view.line].filter(Boolean).join(' · '));
+    else if (view.problem) tell([view.problem.problem, view.problem.fix].filter(Boolean).join('; '), true);
+    else tell(say('desk.saved', { name: name.value.trim() }));
+    if (Easel.live.hasEnded(view)) job = null;
+    show();
+  });
+
+  function show() {
+    add.disabled = Boolean(job) || !desk.state.loras.length;
+    extract.disabled = Boolean(job) || desk.state.models.filter(Boolean).length < 2;
+    patch.text(add, say(desk.state.loras.length === 1 ? 'lora.resize' : 'lora.add'));
+  }
+  desk.changed.on(show);
+  show();
+  const mini = (word, field) => make('label', { class: 'mini' }, say(word), field);
+  const node = make(
+    'details',
+    { class: 'lora-maker' },
+    make('summary', {}, say('lora.title')),
+    make('p', { class: 'quiet' }, say('lora.hint')),
+    name,
+    make('div', { class: 'minis' }, mini('lora.rank', rank), mini('lora.energy', energy)),
+    make('div', { class: 'acts' }, add, extract),
+    said,
+  );
+  return { node };
+};
