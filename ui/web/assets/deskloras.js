@@ -125,20 +125,22 @@ Easel.loraMaker = () => {
     }
     try {
       job = (await Easel.ask('api/jobs', desk.post(body))).id;
+      if (Easel.live.latest(job)) hear(Easel.live.latest(job));
     } catch (error) {
       tell([error.problem ?? error.message, error.fix].filter(Boolean).join('; '), true);
     }
     show();
   }
 
-  Easel.live.news.model.on(view => {
+  function hear(view) {
     if (!job || view.job !== job) return;
     if (!Easel.live.hasEnded(view)) tell([view.title, view.line].filter(Boolean).join(' · '));
     else if (view.problem) tell([view.problem.problem, view.problem.fix].filter(Boolean).join('; '), true);
     else tell(say('desk.saved', { name: name.value.trim() }));
     if (Easel.live.hasEnded(view)) job = null;
     show();
-  });
+  }
+  Easel.live.news.model.on(hear);
 
   function show() {
     add.disabled = Boolean(job) || !desk.state.loras.length;

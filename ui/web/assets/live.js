@@ -1,6 +1,7 @@
 // The studio's events as they happen, over our own WebSocket. Knows every active job, of this page or any other.
 Easel.live = (() => {
-  const FIRST_WAIT = 500,
+  const MOST_REMEMBERED = 60,
+    FIRST_WAIT = 500,
     LONGEST_WAIT = 8000;
   const news = {
     job: Easel.signal(),
@@ -13,6 +14,7 @@ Easel.live = (() => {
   };
   const jobs = new Map();
   const previews = new Map();
+  const latest = new Map(); // job -> view, of what is no picture for the stage
   let socket = null,
     device = null,
     connected = false,
@@ -56,6 +58,7 @@ Easel.live = (() => {
   }
 
   function take(view) {
+    if (view.kind !== 'generate') remember(view);
     if (view.kind === 'preview' || view.kind === 'sheet') {
       news.desk.tell(view);
       if (hasEnded(view)) forget(view.job);
@@ -73,6 +76,13 @@ Easel.live = (() => {
       jobs.set(view.job, view);
     }
     news.job.tell(view);
+  }
+
+  /** Quick work may end before whoever asked for it knows its job: the latest word about each is kept for a while. */
+  function remember(view) {
+    latest.delete(view.job);
+    latest.set(view.job, view);
+    if (latest.size > MOST_REMEMBERED) latest.delete(latest.keys().next().value);
   }
 
   /** A preview: header length, header, JPEG. Shown from a blob URL; the one before is given back. */
@@ -144,6 +154,7 @@ Easel.live = (() => {
     present,
     hasEnded,
     preview: job => previews.get(job),
+    latest: job => latest.get(job),
     get device() {
       return device;
     },

@@ -63,10 +63,17 @@ Easel.mixing = (() => {
         return;
       }
       running = job.id;
+      catchUp(job.id, hear);
     } catch (error) {
       if (asked === key) fail(error);
     }
     changed.tell();
+  }
+
+  /** What was told of a job before we knew that it is ours. */
+  function catchUp(job, listener) {
+    const view = Easel.live.latest(job);
+    if (view) listener(view);
   }
 
   function fail(error) {
@@ -123,6 +130,7 @@ Easel.mixing = (() => {
     wanted = { key, job: null };
     try {
       wanted.job = (await ask('api/jobs', desk.post(alone(name)))).id;
+      catchUp(wanted.job, hear);
     } catch (error) {
       console.warn(error);
       references.set(key, null);
@@ -224,6 +232,7 @@ Easel.mixing = (() => {
       if (pair !== now) return;
       distances = told.blocks ?? null;
       comparing = told.job ?? null;
+      if (comparing) catchUp(comparing, hearWork);
     } catch (error) {
       console.warn(error); // models of two families: the line below says so
     }
@@ -243,6 +252,7 @@ Easel.mixing = (() => {
       kept = { name: body.name, onlyRecipe, problem: { problem: error.problem ?? error.message, fix: error.fix } };
     }
     memory.set('desk.kept', kept.job ? kept : null);
+    if (kept.job) catchUp(kept.job, hearWork);
     changed.tell();
   }
 
