@@ -22,7 +22,7 @@ from pipelines.core.kinds import Painting
 from pipelines.storage.database import Database
 from pipelines.storage.facts import PictureFacts, open_picture, read_picture, request_or_none
 from pipelines.storage.pictures import PictureFiles, SavedPicture
-from pipelines.storage.schema import PICTURE, THUMBNAIL
+from pipelines.storage.schema import PICTURE, THUMBNAIL, TRIAL
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +126,12 @@ class ImageStore:
     def trim_previews(self, keep: int = KEPT_PREVIEWS) -> int:
         """Throw away all but the newest previews of the mixing desk, and return how many went.
 
-        They are what a hand on a fader leaves behind; whoever likes one keeps the mix, or paints with it.
+        They are what a hand on a fader leaves behind; whoever likes one keeps the mix, or paints with it. What a search
+        has tried stays.
         """
-        old = select(PICTURE.c.id, PICTURE.c.file).where(OF_THE_DESK).order_by(PICTURE.c.id.desc()).offset(keep)
+        tried = select(TRIAL.c.image).where(TRIAL.c.image.is_not(None))
+        previews = select(PICTURE.c.id, PICTURE.c.file).where(OF_THE_DESK, PICTURE.c.id.not_in(tried))
+        old = previews.order_by(PICTURE.c.id.desc()).offset(keep)
         with self._database.transaction() as db:
             rows = db.execute(old).all()
         for _, file in rows:

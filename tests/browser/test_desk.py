@@ -1,11 +1,14 @@
 """The mixing desk: faders move, the picture follows, and what is liked is kept."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from urllib.request import urlopen
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
@@ -366,6 +369,47 @@ def test_the_recipe_of_a_model_and_of_a_picture_comes_back_to_the_desk(desk: Des
     expect(desk.curve).to_have_value("GRAD_A")
     assert desk.state()["picture"]["prompt"] == "a red house"
     desk.rest()
+
+
+@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "dark"), (1280, 720, "light"), (390, 844, "dark")])
+def test_it_fits_the_window_and_every_control_has_a_name(
+    width: int, height: int, scheme: Literal["dark", "light"], desk: Desk, shots: Path
+) -> None:
+    page = desk.page
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)
+    desk.curve.select_option("COSINE")
+    desk.alone("ink")
+    desk.rest()
+    page.screenshot(path=shots / f"desk-{width}-{scheme}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width > 760:
+        assert page.evaluate("document.documentElement.scrollHeight") <= height
+    box = desk.save_model.bounding_box()
+    assert box and box["y"] + box["height"] <= height and box["x"] + box["width"] <= width
+    page.get_by_text("LoRAs in the mix · none").click()
+    page.get_by_text("VAE, notes").click()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('.deskpage :is(button, input, textarea, select, a[href], summary)')]
+            .filter(node => node.offsetParent && !(node.getAttribute('aria-label') || node.textContent.trim()
+                || node.labels?.length && [...node.labels].some(label => label.innerText.trim())))
+            .map(node => node.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+
+
+def test_a_worker_that_dies_while_a_mix_is_painted_costs_no_setting(desk: Desk, studio: Studio) -> None:
+    page = desk.page
+    page.evaluate("Easel.desk.change({ picture: { ...Easel.desk.state.picture, steps: 60 } })")
+    drag(page, desk.fader("OUT03"), to=1.0)
+    page.wait_for_function("Easel.mixing.live?.share > 0.1", timeout=30_000)
+    before = desk.state()
+    for child in psutil.Process(studio.process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+    desk.rest()
+    assert desk.state() == before
 
 
 class TestSheets:

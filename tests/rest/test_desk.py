@@ -135,7 +135,7 @@ class TestDistances:
         self, client: TestClient, inside: Studio
     ) -> None:
         inside.queue.submit(LONG)  # so that nothing else runs
-        first, second = (client.get("/api/desk/distances?a=flat&b=ink").json() for _ in range(2))
+        first, second = (client.post("/api/desk/distances", json={"a": "flat", "b": "ink"}).json() for _ in range(2))
         assert first == second and set(first) == {"job"}
         assert [job.request.kind for job in inside.queue.active()].count("compare") == 1
 
@@ -145,10 +145,11 @@ class TestDistances:
         mixed(inside, "mix", "flat", "ink")
         told = {"BASE": (0.5, 0.9)}
         inside.shelf.keep_comparison(stamps_of(inside.models, "flat", "mix"), told)
-        assert client.get("/api/desk/distances?a=flat&b=mix").json() == {"blocks": {"BASE": [0.5, 0.9]}}
+        pair = {"a": "flat", "b": "mix"}
+        assert client.post("/api/desk/distances", json=pair).json() == {"blocks": {"BASE": [0.5, 0.9]}}
         mixed_again = inside.folder.models / "mix.safetensors"
         mixed_again.write_bytes(mixed_again.read_bytes())
-        assert "job" in client.get("/api/desk/distances?a=flat&b=mix").json()
+        assert "job" in client.post("/api/desk/distances", json=pair).json()
 
 
 class TestRecipes:

@@ -10,10 +10,13 @@ from PIL import Image, PngImagePlugin
 
 from pipelines.core.desk import Mixture, PreviewRequest
 from pipelines.core.error import StorageProblem, UnknownName
+from pipelines.core.recipe import Mix
+from pipelines.core.search import Search
 from pipelines.storage.database import Database
 from pipelines.storage.files import OURS
 from pipelines.storage.images import ImageStore
 from pipelines.storage.pictures import PictureFiles, SavedPicture
+from pipelines.storage.searches import SearchBook, Trial
 from tests.storage.samples import REQUEST, picture
 
 
@@ -77,6 +80,18 @@ def test_only_the_newest_previews_of_the_desk_stay(files: PictureFiles, store: I
     assert [(files.outputs / row.file).exists() for row in previews] == [False] * 3 + [True] * 2
     assert [row.id for row in store.recent()] == [kept.id] and store.path_of(kept.id).exists()
     assert store.adopt() == []
+
+
+def test_what_a_search_has_tried_stays(files: PictureFiles, store: ImageStore, database: Database) -> None:
+    asked = PreviewRequest(mixture=Mixture(models=("flat", "ink")), picture=REQUEST)
+    first, *_ = (store.add(files.save(picture(shade), asked, index=0)) for shade in range(3))
+    mixture = Mixture(models=("flat", "ink"), mix=Mix(blocks={"alpha": (0.5,) * 26}))
+    book = SearchBook(database)
+    book.begin("search", Search(mixture=mixture, picture=REQUEST, blocks=("M00",)))
+    book.propose("search", Trial(0, {"M00": 0.5}))
+    book.painted("search", 0, first.id)
+    assert store.trim_previews(keep=0) == 2
+    assert [row.id for row in store.recent(kind="preview")] == [first.id]
 
 
 def test_an_unknown_picture_is_refused(store: ImageStore) -> None:

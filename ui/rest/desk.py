@@ -61,6 +61,15 @@ class PresetOrder(BaseModel):
     """Of the preset that is replaced; None: a new one."""
 
 
+class PairOrder(BaseModel):
+    """Two models to be compared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    a: str = Field(max_length=1000)
+    b: str = Field(max_length=1000)
+
+
 class RulesOrder(BaseModel):
     """Elemental weights, as typed."""
 
@@ -89,12 +98,12 @@ def routes(services: Desk) -> APIRouter:
     def rules(order: RulesOrder) -> dict[str, int]:
         return {"rules": len(read_rules(order.text, SD if order.layout == "sd" else XL))}
 
-    @router.get("/distances")
-    def distances(a: str, b: str) -> dict[str, Any]:
-        known = services.shelf.comparison(stamps_of(services.library, a, b))
+    @router.post("/distances")
+    def distances(pair: PairOrder) -> dict[str, Any]:
+        known = services.shelf.comparison(stamps_of(services.library, pair.a, pair.b))
         if known is not None:
             return {"blocks": known}
-        request = CompareRequest(model=a, other=b)
+        request = CompareRequest(model=pair.a, other=pair.b)
         running = next((job for job in services.queue.active() if job.request == request), None)
         return {"job": (running or services.queue.submit(request)).id}
 

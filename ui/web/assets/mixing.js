@@ -228,7 +228,7 @@ Easel.mixing = (() => {
     comparing = null;
     if (!now) return;
     try {
-      const told = await ask(`api/desk/distances?${new URLSearchParams({ a, b })}`);
+      const told = await ask('api/desk/distances', desk.post({ a, b }));
       if (pair !== now) return;
       distances = told.blocks ?? null;
       comparing = told.job ?? null;
