@@ -21,7 +21,7 @@ class Desk:
     """The Merge tab in a browser."""
 
     def __init__(self, easel: Easel, studio: Studio) -> None:
-        self.page, self.studio = easel.page, studio
+        self.easel, self.page, self.studio = easel, easel.page, studio
         self.method = self.page.locator(".deskbar select").nth(0)
         self.curve = self.page.locator(".deskbar select").nth(1)
         self.name = self.page.get_by_role("textbox", name="Name", exact=True)
@@ -37,6 +37,10 @@ class Desk:
         self.page.get_by_role("tab", name="Merge").click()
         expect(self.fader("IN00")).to_be_visible()
         self.rest()
+
+    def reload(self) -> None:
+        self.easel.reload()
+        self.open()
 
     def fader(self, block: str) -> Locator:
         return self.page.get_by_role("slider", name=block, exact=True)
@@ -172,8 +176,7 @@ def test_a_curve_is_kept_under_a_name_and_deleted(desk: Desk) -> None:
     page.get_by_role("textbox", name="Name of the preset").fill("My valley")
     page.keyboard.press("Enter")
     expect(desk.curve).to_have_value("My valley")
-    page.reload()
-    desk.open()
+    desk.reload()
     expect(desk.curve).to_have_value("My valley")
     page.get_by_role("button", name="Delete this curve").click()
     expect(desk.curve).to_have_value("")
@@ -236,8 +239,7 @@ def test_the_desk_is_as_it_was_after_a_reload(desk: Desk) -> None:
     desk.page.get_by_role("textbox", name="Prompt").fill("a white boat on the sea")
     desk.rest()
     before, picture, count = desk.state(), desk.picture(), desk.earlier.count()
-    desk.page.reload()
-    desk.open()
+    desk.reload()
     assert desk.state() == before
     assert apart(desk.picture(), picture) == 0
     expect(desk.earlier).to_have_count(count)
@@ -428,8 +430,7 @@ class TestSheets:
         expect(sheet.get_by_role("button", name="Stop")).to_be_hidden()
         made = sheet.locator("button.cell").count()
         assert 3 <= made < 26
-        desk.page.reload()
-        desk.page.get_by_role("tab", name="Merge").click()
+        desk.reload()
         expect(sheet.locator("button.cell")).to_have_count(made)
         link = sheet.get_by_role("link", name="Save as picture").get_attribute("href")
         assert link
@@ -480,8 +481,7 @@ class TestSearch:
         best = finding.get_by_role("button", name="Best so far")
         expect(best.locator("img")).to_have_attribute("src", chosen or "")
         expect(new).to_be_visible(timeout=30_000)
-        desk.page.reload()
-        desk.page.get_by_role("tab", name="Merge").click()
+        desk.reload()
         expect(new).to_be_visible()
         finding.get_by_role("button", name="Neither is better").click()
         expect(finding).to_contain_text("3 judged")

@@ -1,5 +1,6 @@
 """The page as Gradio holds it: every request field has its component, nothing is public, no style names a colour."""
 
+import json
 import re
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def test_handlers_run_at_once_and_are_no_api(page: gr.Blocks) -> None:
 def test_the_page_opens_no_heartbeat(page: gr.Blocks) -> None:
     assert not any(isinstance(block, gr.State) for block in page.blocks.values())
     assert page.get_config_file()["connect_heartbeat"] is False
+
+
+def test_the_page_is_plain_data(page: gr.Blocks) -> None:
+    # A live object among it is copied at every visit, with the whole page that hangs on it.
+    assert json.loads(json.dumps(page.get_config_file()))["components"]
 
 
 def test_an_element_id_stands_once(page: gr.Blocks) -> None:
@@ -98,7 +104,7 @@ def test_widgets_refuse_what_no_browser_of_ours_sends() -> None:
     assert fields.GenerateBar(1).preprocess("4") is None
     assert fields.SizeShapes({}).preprocess({"path": "/etc/passwd"}) is None
     assert stage_widgets.StagePanel().preprocess("/etc/passwd") is None
-    assert fields.Choice([("A", "a")], label="c").preprocess(["a"]) is None
+    assert fields.Choice("a", choices=[("A", "a")], label="c").preprocess(["a"]) is None
     with pytest.raises(ValueError, match="act"):
         fields.Presets().preprocess({"act": "run", "name": "x", "version": None})
 

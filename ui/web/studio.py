@@ -78,7 +78,7 @@ def header(services: WebServices, words: Words) -> ModelPicker:
 def model_picker(services: WebServices, words: Words) -> ModelPicker:
     """Models by family; those that cannot be used say so."""
     return ModelPicker(
-        offers.model_choices(services, words), value=offers.first_name(services),
+        offers.first_name(services), choices=offers.model_choices(services, words),
         label=words("field.model"), bare=True, elem_id="field-model",
     )  # fmt: skip
 

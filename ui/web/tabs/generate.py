@@ -123,7 +123,7 @@ def _seed(words: Words) -> dict[str, Any]:
 def _loras(services: WebServices, words: Words) -> dict[str, Any]:
     with gr.Column(elem_classes="loras"):
         add = ModelPicker(
-            offers.lora_choices(services), value="", none=words("loras.add"), label=words("field.loras"),
+            "", choices=offers.lora_choices(services), none=words("loras.add"), label=words("field.loras"),
             elem_id="field-add_lora",
         )  # fmt: skip
         return {"add_lora": add, "loras": Loras([], elem_id="field-loras")}
@@ -138,9 +138,9 @@ def _more(services: WebServices, size: tuple[int, int], words: Words) -> dict[st
         with gr.Row(elem_classes="two"):
             parts["width"] = _number("width", words, value=size[0])
             parts["height"] = _number("height", words, value=size[1])
-        vaes = offers.vae_choices(services)
         parts["vae"] = ModelPicker(
-            vaes, value="", none=words("vae.own"), label=words("field.vae"), elem_id="field-vae"
+            "", choices=offers.vae_choices(services), none=words("vae.own"), label=words("field.vae"),
+            elem_id="field-vae",
         )  # fmt: skip
         with gr.Row(elem_classes="two"):
             parts["precision"] = _choice("precision", [(words(f"precision.{p}"), p.value) for p in Precision], words)
@@ -162,7 +162,7 @@ def _number(name: str, words: Words, *, value: float | None = None) -> NumberFie
 
 def _choice(name: str, choices: list[tuple[str, str]], words: Words) -> Choice:
     value = str(first_value(name))
-    return Choice(choices, value=value, label=words(f"field.{name}"), elem_id=f"field-{name}")
+    return Choice(value, choices=choices, label=words(f"field.{name}"), elem_id=f"field-{name}")
 
 
 def request_fields(tab: GenerateTab, model: Component) -> dict[str, Component]:

@@ -1,7 +1,6 @@
 """Form fields of our own: choice, number, size, seed, count, presets."""
 
 import re
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ui.web.answers import PresetOrder
@@ -26,23 +25,17 @@ class Choice(Panel):
 
     script: ClassVar[str] = "choice.js"
 
-    def __init__(self, choices: Sequence[tuple[str, str]], value: str | None = None, **props: Any) -> None:
-        super().__init__(value, choices=[list(choice) for choice in choices], **props)
-
     def accepts(self, payload: Any) -> bool:
         return isinstance(payload, str) and len(payload) <= MAX_CHOSEN
 
 
 class ModelPicker(Choice):
-    """One of many models, `{name, group, note}` each: searched by typing, grouped.
+    """One of many models, `choices` with `{name, group, note}` each: searched by typing, grouped.
 
     `none`: what it means that none is chosen, where that may be. Event: `outdated`, others may be offered by now.
     """
 
     script: ClassVar[str] = "picker.js"
-
-    def __init__(self, choices: Sequence[dict[str, str]], value: str | None = None, **props: Any) -> None:
-        super(Choice, self).__init__(value, choices=list(choices), **props)
 
 
 class Loras(Panel):
