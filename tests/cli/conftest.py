@@ -13,8 +13,7 @@ from tests.cli.running import ROOT, Easel
 @pytest.fixture
 def easel(tmp_path: Path) -> Easel:
     """Runs a command on an empty data folder, from a folder that is not the project's."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    (elsewhere := tmp_path / "elsewhere").mkdir(exist_ok=True)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "app.py"), *words]
@@ -34,7 +33,7 @@ def easel(tmp_path: Path) -> Easel:
 @pytest.fixture
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Easel:
     """The same within this process, which has torch already: seconds less for each command."""
-    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere := tmp_path / "elsewhere").mkdir(exist_ok=True)
     monkeypatch.chdir(elsewhere)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -19,19 +19,19 @@ def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def test_the_same_command_writes_the_same_pixels(easel: Easel, tmp_path: Path) -> None:
+def test_the_same_command_writes_the_same_pixels(easel: Easel, inside: Easel, tmp_path: Path) -> None:
     one, two = tmp_path / "one.png", tmp_path / "two.png"
-    for file in (one, two):
-        done = easel("generate", HOUSE, "--seed", "7", "--size", "128x128", "--steps", "6", "-o", str(file))
+    for command, file in ((easel, one), (inside, two)):  # in two processes
+        done = command("generate", HOUSE, "--seed", "7", "--size", "128x128", "--steps", "6", "-o", str(file))
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == str(file)
     assert pixels(one).shape == (128, 128, 3)
     assert (pixels(one) == pixels(two)).all()
 
 
-def test_json_tells_the_finished_request_and_the_files(easel: Easel, tmp_path: Path) -> None:
+def test_json_tells_the_finished_request_and_the_files(inside: Easel, tmp_path: Path) -> None:
     words = ("generate", HOUSE, "--seed", "7", "--size", "64x64", "--steps", "2", "--count", "2", "--json")
-    done = easel(*words, "--set", "clip_skip=2", "--sampler", "euler a")
+    done = inside(*words, "--set", "clip_skip=2", "--sampler", "euler a")
     told = json.loads(done.stdout)
     assert told["request"] | {"clip_skip": 2, "sampler": "euler_a", "seed": 7, "count": 2} == told["request"]
     assert [p["seed"] for p in told["pictures"]] == [7, 8]
@@ -97,11 +97,11 @@ except SystemExit:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
-def test_a_folder_collects_pictures_and_replaces_none(easel: Easel, tmp_path: Path) -> None:
+def test_a_folder_collects_pictures_and_replaces_none(inside: Easel, tmp_path: Path) -> None:
     folder = tmp_path / "collected"
     words = ("generate", HOUSE, "--seed", "7", "--size", "64x64", "--steps", "1", "-o", str(folder))
     for _ in range(2):
-        assert easel(*words).returncode == 0
+        assert inside(*words).returncode == 0
     assert sorted(p.name for p in folder.iterdir()) == ["7-2.png", "7.png"]
 
 

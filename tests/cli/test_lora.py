@@ -77,11 +77,11 @@ def test_loras_are_added_resized_and_extracted(inside: Easel, folder: Path, tmp_
     torch.testing.assert_close(found, torch.full((64, 64), 0.5), rtol=2e-3, atol=2e-3)
 
 
-def test_a_picture_is_painted_with_a_lora_and_remembers_it(easel: Easel, tmp_path: Path) -> None:
+def test_a_picture_is_painted_with_a_lora_and_remembers_it(inside: Easel, tmp_path: Path) -> None:
     settings = ["a red house", "--model", "flat", "--seed", "3", "--steps", "4", "--size", "64x64"]
     plain, glowing = tmp_path / "plain.png", tmp_path / "glowing.png"
-    assert easel("generate", *settings, "-o", str(plain)).returncode == 0
-    done = easel("generate", *settings, "--lora", "glow:0.8:0.5", "-o", str(glowing), "--json")
+    assert inside("generate", *settings, "-o", str(plain)).returncode == 0
+    done = inside("generate", *settings, "--lora", "glow:0.8:0.5", "-o", str(glowing), "--json")
     assert json.loads(done.stdout)["request"]["loras"] == [{"name": "glow", "unet": 0.8, "text": 0.5, "blocks": []}]
     pictures = [np.asarray(Image.open(file).convert("RGB")).astype(int) for file in (plain, glowing)]
     assert np.abs(pictures[0] - pictures[1]).max() > 10

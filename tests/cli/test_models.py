@@ -114,10 +114,10 @@ def test_convert_makes_safetensors_of_a_pickle_and_a_folder_of_a_file(inside: Ea
     assert (shown["kind"], shown["family"], shown["problem"]) == ("checkpoint", "SD 1.x", None)
 
 
-def test_a_single_file_paints(easel: Easel, tmp_path: Path) -> None:
+def test_a_single_file_paints(inside: Easel, tmp_path: Path) -> None:
     file = write_single(tmp_path / "m.safetensors", networks(Family.SDXL, small=True), torch.float16)
     picture = tmp_path / "p.png"
-    done = easel("generate", "a cat", "--model", str(file), "--size", "64x64", "--steps", "2", "-o", str(picture))
+    done = inside("generate", "a cat", "--model", str(file), "--size", "64x64", "--steps", "2", "-o", str(picture))
     assert done.returncode == 0, done.stderr
     assert picture.is_file()
 
