@@ -21,7 +21,7 @@ from pipelines.training.model import open_model
 from pipelines.training.stages import Product, Run
 from pipelines.training.world.sampling import is_held_out
 from pipelines.training.world.scene import Colour, Ground, Kind, Place, Relation, Scene, Sky, Style, Subject
-from tests.training.taught import taught_judge
+from tests.training.judges import shipped_judge
 
 # diffusers' solvers hand tensors to numpy in a way that numpy 2 will refuse some day; theirs to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -42,13 +42,13 @@ def pipeline(toy: Path) -> StableDiffusionPipeline:
 
 @pytest.fixture(scope="module")
 def untrained(pipeline: StableDiffusionPipeline) -> Sitting:
-    return evaluate.sit(evaluate.model(pipeline, SMALL), questions(Topic.DUOS, 9, seed=0), taught_judge(), Style.FLAT)
+    return evaluate.sit(evaluate.model(pipeline, SMALL), questions(Topic.DUOS, 9, seed=0), shipped_judge(), Style.FLAT)
 
 
 @pytest.mark.parametrize("style", Style)
 def test_the_world_itself_passes_its_own_examination(style: Style) -> None:
     manner = Manner(128, 128, style)
-    sitting = evaluate.sit(evaluate.drawings(manner), questions(Topic.DUOS, 30, seed=0), taught_judge(), style)
+    sitting = evaluate.sit(evaluate.drawings(manner), questions(Topic.DUOS, 30, seed=0), shipped_judge(), style)
     assert min(sitting.score.sky, sitting.score.ground, sitting.score.colour) >= 0.95
 
 
@@ -84,10 +84,10 @@ def test_the_same_question_gets_the_same_picture_alone_and_among_others(pipeline
 def test_drawings_are_nearer_to_drawings_of_their_style_than_to_the_others() -> None:
     asked = questions(Topic.SIDES, 48, seed=0)
     manner = Manner(64, 64, Style.INK)
-    made = {"ink": evaluate.sit(evaluate.drawings(manner), asked, taught_judge(), Style.INK).features}
-    found = evaluate.distances(made, asked, taught_judge(), manner)
+    made = {"ink": evaluate.sit(evaluate.drawings(manner), asked, shipped_judge(), Style.INK).features}
+    found = evaluate.distances(made, asked, shipped_judge(), manner)
     assert set(found) == {"ink to flat drawings", "ink to ink drawings"}
-    assert 0 < 5 * found["ink to ink drawings"] < found["ink to flat drawings"]
+    assert 0 < 3 * found["ink to ink drawings"] < found["ink to flat drawings"]
 
 
 def test_the_grids_questions_are_held_out_mixed_and_not_chosen() -> None:

@@ -10,7 +10,7 @@ from pipelines.training.exam import Mark, Question, Topic, beside, expected_boxe
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import HELD_OUT_PAIRS, is_held_out
 from pipelines.training.world.scene import Colour, Ground, Kind, Place, Relation, Scene, Size, Sky, Style, Subject
-from tests.training.taught import taught_judge
+from tests.training.judges import shipped_judge
 
 RIGHT = Mark(sky=True, ground=True, colours=(True, True), kinds=(True, True), alone=True)
 DUO = Scene(
@@ -22,7 +22,7 @@ DUO = Scene(
 
 
 def marked(scene: Scene, picture: Image.Image, style: Style = Style.FLAT) -> Mark:
-    return mark(Question(scene, seed=0), picture, taught_judge(), style)
+    return mark(Question(scene, seed=0), picture, shipped_judge(), style)
 
 
 def test_a_place_beside_a_subject_touches_none() -> None:
@@ -76,7 +76,7 @@ def test_a_drawing_answers_its_question_in_its_own_style_only() -> None:
     for style in Style:
         drawings = [draw(q.scene, q.seed, width=192, height=192, style=style).image for q in asked]
         for read_as in Style:
-            marks = [mark(q, picture, taught_judge(), read_as) for q, picture in zip(asked, drawings, strict=True)]
+            marks = [mark(q, picture, shipped_judge(), read_as) for q, picture in zip(asked, drawings, strict=True)]
             found = score(marks)
             assert (min(found.sky, found.ground, found.colour) > 0.95) == (read_as is style)
 

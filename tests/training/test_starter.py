@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.training import evaluate
-from pipelines.training.checkers.judge import JUDGE_FILE, Judge, open_judge
+from pipelines.training.checkers.judge import Judge
 from pipelines.training.effects import flakes_in, outcome, repainted, replacements, warmth_around
 from pipelines.training.evaluate import Manner
 from pipelines.training.exam import Mark, Question, Score, Topic, expected_boxes, mark, questions, score
@@ -25,6 +25,7 @@ from pipelines.training.pictures import PictureSet, as_tensor
 from pipelines.training.recipe import LoraName
 from pipelines.training.world.draw import draw
 from pipelines.training.world.scene import Colour, Ground, Kind, Place, Scene, Size, Sky, Style, Subject
+from tests.training.judges import shipped_judge
 
 MODELS = [STARTER_MODELS / name for name in ("flat", "ink", "inpaint")]
 MANNER = Manner(steps=12)
@@ -42,10 +43,10 @@ def flat() -> StableDiffusionPipeline:
     return open_model(STARTER_MODELS / "flat")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def judge() -> Judge:
     """The reader of kinds that ships with the models."""
-    return open_judge(STARTER_MODELS / "judge" / JUDGE_FILE)
+    return shipped_judge()
 
 
 def sat(pipeline: StableDiffusionPipeline, asked: Sequence[Question], judge: Judge, style: Style) -> Score:

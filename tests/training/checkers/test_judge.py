@@ -21,7 +21,7 @@ from pipelines.training.frechet import Gaussian, fitted, frechet_distance
 from pipelines.training.pictures import PictureSet, as_tensor
 from pipelines.training.world.draw import draw
 from pipelines.training.world.scene import Colour, Ground, Kind, Scene, Sky, Style, Subject
-from tests.training.taught import taught_judge
+from tests.training.judges import shipped_judge
 
 COUNT = 320  # pictures in a set; with fewer, even two sets of drawings seem far apart
 
@@ -32,7 +32,7 @@ def drawn(style: Style, seed: int) -> list[Image.Image]:
 
 
 def gaussian(pictures: list[Image.Image]) -> Gaussian:
-    return fitted(features_of(taught_judge(), pictures))
+    return fitted(features_of(shipped_judge(), pictures))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_the_answer_none_is_no_kind() -> None:
 
 
 def test_a_picture_is_judged_alike_alone_and_among_others(flat: list[Image.Image]) -> None:
-    together, alone = features_of(taught_judge(), flat[:5]), features_of(taught_judge(), flat[2:3])
+    together, alone = features_of(shipped_judge(), flat[:5]), features_of(shipped_judge(), flat[2:3])
     assert together.shape == (5, FEATURES)
     assert np.allclose(together[2], alone[0], atol=1e-4)
 
@@ -90,7 +90,7 @@ def test_a_few_lessons_teach_it_style_and_sky(style: Style) -> None:
     scenes = [wanted.scene(i) for i in range(wanted.count)]
     views = np.stack([overview(Image.fromarray(wanted.picture(i)[0])) for i in range(wanted.count)])
     answers = {
-        question: logits.argmax(-1) for question, logits in by_question(taught_judge()(as_tensor(views))).items()
+        question: logits.argmax(-1) for question, logits in by_question(shipped_judge()(as_tensor(views))).items()
     }
     assert np.mean([QUESTIONS["style"][a] is style for a in answers["style"]]) > 0.9
     assert np.mean([QUESTIONS["sky"][a] is s.sky for a, s in zip(answers["sky"], scenes, strict=True)]) > 0.8
@@ -98,7 +98,7 @@ def test_a_few_lessons_teach_it_style_and_sky(style: Style) -> None:
 
 def test_drawings_are_nearer_to_other_drawings_than_to_another_style(flat: list[Image.Image], fresh: Gaussian) -> None:
     same, other = frechet_distance(gaussian(flat), fresh), frechet_distance(gaussian(drawn(Style.INK, 3)), fresh)
-    assert other > 10 * same
+    assert other > 4 * same
 
 
 def test_the_more_a_set_is_blurred_the_farther_it_is(flat: list[Image.Image], fresh: Gaussian) -> None:

@@ -11,7 +11,7 @@ from pipelines.training.checkers.judge import KIND, QUESTIONS, Judge, by_questio
 from pipelines.training.checkers.lessons import JudgeObjective, accuracy, lessons_of_one, shaken
 from pipelines.training.loop import Job, Pace, train
 from pipelines.training.world.scene import Style
-from tests.training.taught import taught_judge
+from tests.training.judges import taught_judge
 
 
 def test_the_same_step_gives_the_same_lessons() -> None:

@@ -1,4 +1,4 @@
-"""A judge that the tests of the examination share; it has had a few seconds of lessons."""
+"""Judges that the tests of the examination share."""
 
 from functools import cache
 from pathlib import Path
@@ -6,14 +6,22 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from pipelines.training.checkers.judge import Judge
+from pipelines.core.presets import STARTER_MODELS
+from pipelines.training.checkers.judge import JUDGE_FILE, Judge, open_judge
 from pipelines.training.checkers.lessons import JudgeObjective
 from pipelines.training.loop import Job, Pace, train
 
 
 @cache
+def shipped_judge() -> Judge:
+    """The one that comes with the starter models."""
+    torch.set_num_threads(1)
+    return open_judge(STARTER_MODELS / "judge" / JUDGE_FILE)
+
+
+@cache
 def taught_judge() -> Judge:
-    """It tells styles and skies apart, and kinds better than chance."""
+    """It has had a few seconds of lessons: it tells styles and skies apart, and kinds better than chance."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     judge = Judge()
