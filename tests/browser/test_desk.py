@@ -10,11 +10,16 @@ from urllib.request import urlopen
 import numpy as np
 import psutil
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from pipelines.core.model import Family
 from tests.browser.conftest import Studio
 from tests.browser.easel import Easel
+from tests.models.synthetic import networks, write_single
+
+QUICK = "{ ...Easel.desk.state.picture, steps: 4, width: 96, height: 96 }"
 
 
 class Desk:
@@ -33,7 +38,7 @@ class Desk:
 
     def open(self) -> None:
         if not self.page.evaluate("Easel.desk.offers"):
-            self.page.evaluate("Easel.desk.change({ picture: { ...Easel.desk.state.picture, steps: 4 } })")
+            self.page.evaluate(f"Easel.desk.change({{ models: ['flat', 'ink'], picture: {QUICK} }})")
         self.page.get_by_role("tab", name="Merge").click()
         expect(self.fader("IN00")).to_be_visible()
         self.rest()
@@ -81,6 +86,16 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).mean())
 
 
+def workers(studio: Studio) -> list[psutil.Process]:
+    """The processes that paint and mix."""
+    found = []
+    for child in psutil.Process(studio.process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 def drag(page: Page, fader: Locator, *, to: float) -> None:
     """With the mouse, from the middle of the track to a share of its way."""
     box = fader.bounding_box()
@@ -90,6 +105,16 @@ def drag(page: Page, fader: Locator, *, to: float) -> None:
     page.mouse.down()
     page.mouse.move(x, box["y"] + 6 + (1 - to) * (box["height"] - 12), steps=5)
     page.mouse.up()
+
+
+STATES = {
+    "empty": ("Choose model B, and the mix is painted here.", "Choose model B"),
+    "loading": ("Loading flat", "Ready"),
+    "running": ("Step 12 of 20", "Ready"),
+    "done": ("3.1 s", "Ready"),
+    "error": ("Memory ran out while the two models were mixed", "Ready"),
+    "disabled": ("3.1 s", "The worker cannot start; close other programs"),
+}
 
 
 @pytest.fixture
@@ -232,6 +257,45 @@ def test_a_mix_is_kept_as_a_file_and_as_a_recipe_and_both_paint_what_was_shown(d
         assert np.abs(pixels(desk.studio, row["url"]) - shown).max() <= 1, name
 
 
+def test_a_save_goes_on_while_the_page_is_loaded_anew(desk: Desk, studio: Studio) -> None:
+    desk.method.select_option("rotate")  # takes a while
+    desk.rest()
+    desk.name.fill("patience")
+    desk.save_model.click()
+    expect(desk.kept).to_be_visible()
+    desk.easel.reload()
+    desk.page.get_by_role("tab", name="Merge").click()
+    expect(desk.kept).to_contain_text("patience is among your models.", timeout=60_000)
+    assert (studio.data / "models" / "patience.safetensors").is_file()
+
+
+def test_a_disk_that_ends_half_way_is_said_and_leaves_nothing(desk: Desk, studio: Studio) -> None:
+    before = desk.state()
+    [worker] = workers(studio)
+    limits = worker.rlimit(psutil.RLIMIT_FSIZE)
+    worker.rlimit(psutil.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    desk.name.fill("too much")
+    desk.save_model.click()
+    expect(desk.kept).to_contain_text("too much.safetensors could not be saved; choose a folder on another disk")
+    assert not list((studio.data / "models").iterdir())
+    assert desk.state() == before | {"name": "too much"}
+    worker.rlimit(psutil.RLIMIT_FSIZE, limits)
+    desk.save_model.click()
+    expect(desk.kept).to_contain_text("too much is among your models.")
+
+
+def test_models_of_two_families_are_refused_before_anything_is_mixed(desk: Desk, studio: Studio) -> None:
+    write_single(studio.data / "models" / "large.safetensors", networks(Family.SDXL, small=True), torch.float16)
+    desk.page.get_by_role("tab", name="Models").click()
+    expect(desk.page.locator(".card", has_text="large")).to_be_visible()
+    desk.page.get_by_role("tab", name="Merge").click()
+    desk.page.locator("#desk-model-1 .pick").click()
+    desk.page.get_by_role("option", name="large").click()
+    for line in (desk.ready, desk.page.locator(".refusal"), desk.page.locator(".desk-foot .reason")):
+        expect(line).to_contain_text("SDXL")
+    expect(desk.save_model).to_be_disabled()
+
+
 def test_the_desk_is_as_it_was_after_a_reload(desk: Desk) -> None:
     desk.method.select_option("similarity_add_difference")
     desk.method.select_option("weighted_sum")
@@ -321,6 +385,7 @@ def test_loras_are_made_on_the_desk(desk: Desk) -> None:
     maker.get_by_role("spinbutton", name="Rank").fill("")
     maker.get_by_role("button", name="Add these up").click()
     expect(maker).to_contain_text("both is among your models.")
+    page.wait_for_function("Easel.models.list.some(one => one.name === 'both')")
     made = {row["name"]: row for row in desk.studio.get("api/models") if row["kind"] == "lora"}
     assert made["inkiness"]["detail"] == "LoRA, rank 4" and "rank" in made["both"]["detail"]
     desk.rest()
@@ -406,10 +471,8 @@ def test_a_worker_that_dies_while_a_mix_is_painted_costs_no_setting(desk: Desk, 
     drag(page, desk.fader("OUT03"), to=1.0)
     page.wait_for_function("Easel.mixing.live?.share > 0.1", timeout=30_000)
     before = desk.state()
-    for child in psutil.Process(studio.process.pid).children():
-        with suppress(psutil.NoSuchProcess):
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
+    for worker in workers(studio):
+        worker.kill()
     desk.rest()
     assert desk.state() == before
 
@@ -503,3 +566,18 @@ class TestSearch:
         tried = finding.locator(".tried .thumb").last
         began_at_the_picture_itself = (tried.get_attribute("aria-pressed"), tried.inner_text().strip())
         assert began_at_the_picture_itself == ("true", "0")
+
+
+def test_every_state_has_an_address(easel: Easel, shots: Path) -> None:
+    page = easel.page
+    page.goto(f"{easel.url}#merge:empty")
+    schemes: list[Literal["dark", "light"]] = ["dark", "light"]
+    for state, (side, line) in STATES.items():
+        page.evaluate(f"location.hash = 'merge:{state}'")
+        expect(page.locator(".preview-part")).to_contain_text(side)
+        expect(page.locator(".preflight")).to_contain_text(line)
+        assert page.locator("#save-model").is_disabled() == (state in {"empty", "disabled"})
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(200)
+            page.screenshot(path=shots / f"merge_{state}_{scheme}.png")

@@ -28,7 +28,7 @@ from pipelines.training.world.scene import Colour, Ground, Kind, Place, Scene, S
 from tests.training.judges import shipped_judge
 
 MODELS = [STARTER_MODELS / name for name in ("flat", "ink", "inpaint")]
-MANNER = Manner(steps=12)
+MANNER = Manner(steps=8)
 FAMILY = Family(STARTER_MODELS, MANNER)
 RED_HOUSE = Scene((Subject(Kind.HOUSE, Colour.RED),), Sky.NIGHT, Ground.MEADOW)
 MEGABYTE = 1_000_000

@@ -1,4 +1,4 @@
-"""Every state of the stage with made-up data, at its own address (`#generate:error`), for designers and tests.
+"""Every state of a tab with made-up data, at its own address (`#generate:error`), for designers and tests.
 
 They are made by `show`, as the real ones are, so that they cannot drift away from them.
 """
@@ -6,6 +6,7 @@ They are made by `show`, as the real ones are, so that they cannot drift away fr
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines.core.desk import Mixture, PreviewRequest
 from pipelines.core.error import Problem
 from pipelines.core.event import Event, Failed, Loading, Progress
 from pipelines.core.request import read_generate
@@ -13,6 +14,7 @@ from pipelines.jobs.queue import JobView
 from ui.web.show import show
 from ui.web.words import Words
 
+JOB_BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 REQUEST = read_generate({"prompt": "a red house under a night sky", "count": 4, "batch_size": 4, "seed": 1837402})
 PICTURE = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'%3E"
@@ -25,7 +27,7 @@ PICTURE = (
 
 def states(words: Words) -> dict[str, dict[str, Any]]:
     """State -> what `stage.js` puts on the stage."""
-    job = JobView(id="sample", request=REQUEST, state="running", submitted=datetime(2026, 1, 1, tzinfo=UTC), attempt=1)
+    job = JobView(id="sample", request=REQUEST, state="running", submitted=JOB_BEGAN, attempt=1)
 
     def view(event: Event) -> dict[str, Any]:
         return show(job, event, words).model_dump(mode="json")
@@ -36,7 +38,6 @@ def states(words: Words) -> dict[str, dict[str, Any]]:
         field="batch_size",
         detail=words("error.sample.detail"),
     )
-    absent = Problem(problem=words("disabled.sample"), fix=words("disabled.sample.fix"))
     return {
         "empty": {"name": "empty"},
         "loading": {"name": "running", "view": view(Loading(model="flat", size=25_000_000)), "picture": PICTURE},
@@ -47,8 +48,35 @@ def states(words: Words) -> dict[str, dict[str, Any]]:
         },
         "done": {"name": "done", "picture": _picture()},
         "error": {"name": "error", "view": view(Failed(problem=refused))},
-        "disabled": {"name": "disabled", "problem": absent.model_dump()},
+        "disabled": {"name": "disabled", "problem": _worker_gone(words).model_dump()},
     }
+
+
+def desk_states(words: Words) -> dict[str, dict[str, Any]]:
+    """State -> what stands in for the real `{shown, live, problem, check, lacking}` of the mixing desk."""
+    picture = REQUEST.model_copy(update={"count": 1})
+    mix = PreviewRequest(model="", mixture=Mixture(models=("flat", "ink")), picture=picture)
+    job = JobView(id="sample", request=mix, state="running", submitted=JOB_BEGAN, attempt=1)
+
+    def line(event: Event) -> str:
+        view = show(job, event, words)
+        return " · ".join(filter(None, (view.title, view.line)))
+
+    shown = _picture() | {"request": mix.model_dump(mode="json")}
+    running = Progress(picture=1, count=1, step=12, steps=20, seconds_left=1.4)
+    refused = Problem(problem=words("desk.error.sample"), fix=words("desk.error.sample.fix"))
+    return {
+        "empty": {"lacking": ["B"]},
+        "loading": {"shown": shown, "live": {"line": line(Loading(model="flat", size=25_000_000)), "share": 0}},
+        "running": {"shown": shown, "live": {"line": line(running), "share": 0.6, "url": PICTURE}},
+        "done": {"shown": shown},
+        "error": {"problem": refused.model_dump()},
+        "disabled": {"shown": shown, "check": {"refused": _worker_gone(words).model_dump()}},
+    }
+
+
+def _worker_gone(words: Words) -> Problem:
+    return Problem(problem=words("disabled.sample"), fix=words("disabled.sample.fix"))
 
 
 def _picture() -> dict[str, Any]:

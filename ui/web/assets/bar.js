@@ -30,7 +30,7 @@ function run() {
 
 /** Why nothing can be painted just now; empty when it can. */
 function obstacle() {
-  if (Easel.address.state === 'disabled') return say('disabled.sample');
+  if (Easel.address.of('generate') === 'disabled') return say('disabled.sample');
   if (!props.ready) return say('disabled.no_model');
   if (isCutOff) return say('disabled.connection');
   return Easel.live.device?.problem?.problem ?? '';

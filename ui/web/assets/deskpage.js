@@ -1,4 +1,5 @@
 // The Merge page, put together: the desk on the left, the picture and what becomes of the mix on the right.
+// props.samples: its states at their addresses.
 const { make, say } = Easel;
 const parts = [Easel.deskModels(), Easel.deskBar(), Easel.mixer(), Easel.deskCheck(), Easel.deskPreview()];
 const [cards, bar, mixer, check, preview] = parts;
@@ -64,4 +65,14 @@ element.addEventListener('keydown', event => {
   if (key === 'y' || event.shiftKey) Easel.desk.redo();
   else Easel.desk.undo();
 });
-Easel.mixing.begin().then(show, error => console.warn(error));
+function pretend() {
+  Easel.mixing.pretend(props.samples[Easel.address.of('merge')] ?? null);
+}
+Easel.address.changed.on(pretend);
+Easel.mixing
+  .begin()
+  .then(() => {
+    show();
+    pretend();
+  })
+  .catch(error => console.warn(error));

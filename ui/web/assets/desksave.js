@@ -11,16 +11,16 @@ Easel.deskCheck = () => {
   /** Why it cannot be kept, { problem, fix }; null when it can. */
   function obstacle() {
     const { check } = mixing;
-    const lacking = desk.lacking();
-    if (lacking.length) return { problem: say('desk.lacks', { letter: lacking[0] }), fix: '' };
+    const [letter] = mixing.lacking;
+    if (letter) return { problem: say('desk.lacks', { letter }), fix: '' };
     if (!check) return { problem: say('desk.checking'), fix: '' };
     return check.refused ?? check.problem;
   }
 
   function show() {
-    const { check } = mixing;
+    const { check, lacking } = mixing;
     const why = obstacle();
-    if (!check) {
+    if (!check || lacking.length) {
       renew(node, make('b', { class: 'bad' }, say('desk.not_ready')), why.problem);
       return;
     }

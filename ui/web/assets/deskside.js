@@ -23,7 +23,7 @@ Easel.deskPreview = () => {
     bar.hidden = !live;
     bar.style.setProperty('--p', `${100 * (live?.share ?? 0)}%`);
     patch.text(seconds, live ? (live.line ?? '') : shown ? say('desk.seconds', { s: shown.seconds.toFixed(1) }) : '');
-    const [letter] = desk.lacking();
+    const [letter] = mixing.lacking;
     hint.hidden = Boolean(!letter && (source || problem));
     if (letter) image.hidden = true;
     patch.text(hint, letter ? say('desk.choose', { letter }) : say('desk.wait'));

@@ -25,15 +25,25 @@ function isClosingSomething(target) {
   return Boolean(isOpen || document.querySelector('.queue-list:not([hidden]), .sheet:not([hidden])'));
 }
 
-// #generate:error opens a tab in a state: every state can be linked, tested and photographed.
+// #merge:error opens a tab in a state: every state can be linked, tested and photographed.
 Easel.address = (() => {
   const changed = Easel.signal();
   const parts = () => location.hash.slice(1).split(':');
-  addEventListener('hashchange', () => changed.tell(...parts()));
+  addEventListener('hashchange', () => {
+    changed.tell();
+    openTab();
+  });
+
+  /** Goes to the tab that is named. */
+  function openTab() {
+    const [name] = parts();
+    if (/^[a-z]+$/.test(name)) document.querySelector(`[data-tab-id="${name}"]`)?.click();
+  }
+
   return {
     changed,
-    get state() {
-      return parts()[1] ?? '';
-    },
+    openTab,
+    /** The state that the address wants of this tab. */
+    of: tab => (parts()[0] === tab ? (parts()[1] ?? '') : ''),
   };
 })();

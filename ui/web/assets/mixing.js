@@ -23,6 +23,7 @@ Easel.mixing = (() => {
   const references = new Map(); // what A or B alone paints: key -> thumb
   let wanted = null; // the reference that is being painted { key, job }
   let isSeen = false;
+  let sample = null; // made-up { shown, live, problem, check, lacking } that stand in for the real ones
 
   // The preview
 
@@ -39,7 +40,7 @@ Easel.mixing = (() => {
 
   /** A picture of the mix as it stands, unless it is shown already. `again`: whatever was painted. */
   async function preview(again = false) {
-    if (!isSeen || !desk.offers) return;
+    if (!isSeen || sample || !desk.offers) return;
     if (desk.lacking().length) {
       asked = '';
       problem = live = null;
@@ -179,6 +180,7 @@ Easel.mixing = (() => {
   function isPresent(row) {
     const { mixture, picture } = order();
     const told = row.request;
+    if (row === sample?.shown) return !sample.live;
     return (
       isSame(told.mixture.models, mixture.models) &&
       isSame(told.mixture.mix.blocks, mixture.mix.blocks) &&
@@ -300,6 +302,12 @@ Easel.mixing = (() => {
     changed.tell();
   }
 
+  /** Shows a state with made-up data, for designers and tests; null: as it really is. */
+  function pretend(state) {
+    sample = state;
+    changed.tell();
+  }
+
   /** The page is looked at for the first time. */
   async function begin() {
     await desk.begin();
@@ -321,21 +329,27 @@ Easel.mixing = (() => {
     keep,
     openRecipe,
     forgetKept,
+    pretend,
     stopKeeping: () => kept?.job && Easel.live.stop(kept.job, 'now'),
     get shown() {
-      return shown;
+      return sample ? sample.shown : shown;
     },
     get live() {
+      if (sample) return sample.live;
       return running ? (live ?? {}) : null;
     },
     get problem() {
-      return problem;
+      return sample ? sample.problem : problem;
+    },
+    /** The letters of models that are still to be chosen. */
+    get lacking() {
+      return sample?.lacking ?? desk.lacking();
     },
     get earlier() {
       return earlier;
     },
     get check() {
-      return check;
+      return sample?.check ?? check;
     },
     get distances() {
       return distances;

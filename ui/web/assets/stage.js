@@ -41,7 +41,7 @@ const present = () => (chosen !== null && Easel.pictures.find(chosen)) || Easel.
 
 /** What stands on the stage: a state's name and what it shows. */
 function scene() {
-  const sample = props.samples[Easel.address.state];
+  const sample = props.samples[Easel.address.of('generate')];
   if (sample) return sampleScene(sample);
   if (problem) return { name: 'error', view: problem };
   const job = Easel.live.present() ?? ending;
@@ -73,7 +73,7 @@ function show() {
   area.className = `stage is-${now.view?.stage ?? now.name}`;
   mounted.update(now);
   showDetails(now);
-  const job = Easel.address.state ? null : Easel.live.present();
+  const job = Easel.address.of('generate') ? null : Easel.live.present();
   strip.setLive(job, job && Easel.live.preview(job.job));
   strip.select(now.name === 'done' ? now.picture.id : null);
 }
@@ -214,6 +214,7 @@ Easel.pictures.changed.on(list => {
   show();
 });
 Easel.address.changed.on(show);
+Easel.address.openTab();
 watch('value', onAnswer);
 watch('ready', show);
 show();

@@ -6,6 +6,6 @@ from ui.web.widgets.panel import Panel
 
 
 class DeskPanel(Panel):
-    """Models, method, faders, the picture of the mix, and what becomes of it."""
+    """Models, method, faders, the picture of the mix, and what becomes of it; `samples` of its states."""
 
     script: ClassVar[str] = "deskpage.js"
