@@ -2,9 +2,11 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from pipelines.core.error import InvalidRequest
+from pipelines.core.plain import Plain
 from pipelines.core.recipe import FROM_FILE, Mix
 from pipelines.core.request import BaseRequest, GenerateRequest, LoraChoice, NumberFormat
 
@@ -14,10 +16,10 @@ MOST_NOTES = 20_000
 """Characters."""
 
 
-class Mixture(BaseModel):
+class Mixture(Plain):
     """What stands on the desk."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True)
 
     models: tuple[str, ...] = Field(min_length=1, max_length=MOST_MODELS, strict=False)
     """Names, as the method wants them; the base last."""
@@ -27,16 +29,10 @@ class Mixture(BaseModel):
     loras: tuple[LoraChoice, ...] = Field((), max_length=50, strict=False)
     """Added to the mix, in this order."""
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _speak_plainly(cls, data: Any, handler: Any) -> Self:
-        try:
-            made: Self = handler(data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "mixture"
-            raise InvalidRequest(f"{where}: {first['msg']}", fix="correct it", field="mixture") from None
-        return made
+    def explain(cls, error: ErrorDetails) -> InvalidRequest:
+        said = super().explain(error).as_problem
+        return InvalidRequest(said.problem, fix=said.fix, field="mixture")
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:

@@ -5,13 +5,14 @@ import math
 import string
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipelines.core.error import InvalidRequest
 from pipelines.core.ingredient import Ingredient
 from pipelines.core.methods import METHODS, Method, Parameter
+from pipelines.core.plain import Plain
 from pipelines.core.registry import unknown
 from pipelines.core.request import NumberFormat
 
@@ -37,10 +38,8 @@ class LoraUse(BaseModel):
     """12, 17, 20 or 26 numbers that both are multiplied by; empty: none."""
 
 
-class Mix(BaseModel):
+class Mix(Plain):
     """What to do with the models, whichever they are. Raises InvalidRequest or UnknownName when it cannot be done."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: str = "weighted_sum"
     parameters: dict[str, float | tuple[float, ...]] = Field(default_factory=dict)
@@ -55,17 +54,6 @@ class Mix(BaseModel):
     """What numbers are rounded to; None: as in A."""
     pruned: bool = False
     """Without what painting does not need: copies kept for training."""
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _speak_plainly(cls, data: Any, handler: Any) -> Self:
-        try:
-            made: Self = handler(data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "recipe"
-            raise InvalidRequest(f"{where}: {first['msg']}", fix="correct it", field=where.split(".")[0]) from None
-        return made
 
     @field_validator("method")
     @classmethod

@@ -14,7 +14,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,6 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from pipelines.core.error import InvalidRequest
+from pipelines.core.plain import Plain
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 
 MAX_SEED = 2**32 - 1
@@ -55,10 +55,10 @@ class NumberFormat(StrEnum):
     """E4M3, for the matrices of the denoiser; the rest fp16."""
 
 
-class BaseRequest(BaseModel):
-    """What all requests share: frozen, strict, and errors a person can read."""
+class BaseRequest(Plain):
+    """What all requests share."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True)
 
     model: str
     """Whom it is about: a model by its name in the library."""
@@ -68,20 +68,15 @@ class BaseRequest(BaseModel):
         """How many it makes."""
         return 0
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _speak_plainly(cls, data: Any, handler: Any) -> Self:
-        try:
-            made: Self = handler(data)
-        except ValidationError as error:
-            raise _explain(cls, error.errors()[0]) from None
-        return made
+    def explain(cls, error: ErrorDetails) -> InvalidRequest:
+        return _explain(cls, error)
 
 
-class LoraChoice(BaseModel):
+class LoraChoice(Plain):
     """A LoRA, and how much of it."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True)
 
     name: str = Field(title="LoRA", min_length=1, max_length=1000)
     unet: float = Field(1.0, title="Strength in the UNet", ge=-10, le=10)
@@ -89,15 +84,10 @@ class LoraChoice(BaseModel):
     blocks: tuple[float, ...] = Field((), title="Block weights", max_length=26, strict=False)
     """12, 17, 20 or 26 numbers that both are multiplied by; empty: 1 for all."""
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _speak_plainly(cls, data: Any, handler: Any) -> Self:
-        try:
-            made: Self = handler(data)
-        except ValidationError as error:
-            said = _explain(cls, error.errors()[0]).as_problem
-            raise InvalidRequest(said.problem, fix=said.fix, field="loras") from None
-        return made
+    def explain(cls, error: ErrorDetails) -> InvalidRequest:
+        said = _explain(cls, error).as_problem
+        return InvalidRequest(said.problem, fix=said.fix, field="loras")
 
 
 class GenerateRequest(BaseRequest):
