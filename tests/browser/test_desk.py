@@ -524,6 +524,24 @@ class TestSheets:
         desk.rest()
         assert apart(desk.picture(), desk.alone("ink")) == 0
 
+    def test_a_grid_goes_over_pairs_of_models(self, desk: Desk) -> None:
+        page = desk.page
+        page.get_by_role("button", name="Sheets").click()
+        menu = page.get_by_role("dialog", name="Sheets")
+        menu.get_by_role("textbox", name="Values").nth(0).fill("0.25")
+        menu.get_by_role("combobox", name="Down").select_option("models")
+        values = menu.get_by_role("textbox", name="Values").nth(1)
+        expect(values).to_have_value("flat + ink")
+        values.fill("ink + flat\nflat")  # a name alone is that of B
+        menu.get_by_role("button", name="Paint the grid").click()
+        sheet = page.locator(".sheet:not(.finding)")
+        expect(sheet.locator("button.cell")).to_have_count(2, timeout=40_000)
+        requests = page.evaluate(
+            "async job => Object.values((await Easel.ask(`api/desk/sheets/${job}`)).cells).map(c => c.request)",
+            page.evaluate("Easel.memory.get('desk.sheet')"),
+        )
+        assert [one["mixture"]["models"] for one in requests] == [["ink", "flat"], ["flat", "flat"]]
+
 
 class TestSearch:
     def begin(self, desk: Desk, judge: str) -> Locator:

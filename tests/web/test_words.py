@@ -26,7 +26,7 @@ BUILT = {
     *(f"bar.needs.{placement}" for placement in (Placement.TURNS, Placement.STREAMED)),
     *(f"kind.{kind.replace(' ', '_')}" for kind in Kind),
     *(f"models.{name}" for name in ("all", "checkpoint", "lora", "embedding", "vae", "upscaler", "problem", "hidden")),
-    *(f"sheet.axis.{axis}" for axis in ("share", "block", "curve", "method", "seed", "prompt", "cfg", "second")),
+    *(f"sheet.axis.{axis}" for axis in ("share", "block", "curve", "method", "seed", "prompt", "cfg", "models")),
     *(f"mixer.group.{group}" for group in ("base", "in", "mid", "out")),
     *(f"downloads.{state}" for state in get_args(State) if state != "failed"),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),

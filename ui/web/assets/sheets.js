@@ -166,6 +166,7 @@ Easel.sheetMenu = ({ begin, blocks }) => {
     say('sheet.menu'),
   );
   const said = make('p', { class: 'reason danger', role: 'alert', hidden: true });
+  const PLUS = ' + ';
   const lines = text => text.split('\n').map(one => one.trim()).filter(Boolean);
   const parts = text => text.split(/[,;\n]+/).map(one => one.trim()).filter(Boolean);
   const even = (key, value) => ({ blocks: { [key]: desk.names().map(() => value) }, parameters: { [key]: value } });
@@ -187,12 +188,16 @@ Easel.sheetMenu = ({ begin, blocks }) => {
     seed: { first: () => '1, 2, 3', split: parts, change: value => ({ picture: { seed: number(value) } }) },
     prompt: { first: () => desk.state.picture.prompt, split: lines, change: value => ({ picture: { prompt: value } }) },
     cfg: { first: () => '3, 5, 7', split: parts, change: value => ({ picture: { cfg: number(value) } }) },
-    second: {
-      first: () => desk.state.models[1] ?? '',
-      split: lines,
-      change: value => ({ models: desk.state.models.map((name, k) => (k === 1 ? value : name)) }),
-    },
+    models: { first: () => desk.state.models.join(PLUS), split: lines, change: models },
   };
+
+  /** `A + B`, the others as they are; one name alone is B's. */
+  function models(text) {
+    const isOne = Easel.models.list.some(one => one.name === text);
+    const names = isOne ? [undefined, text] : text.split(PLUS).map(one => one.trim());
+    if (!isOne && names.length < 2) names.unshift(undefined);
+    return { models: desk.state.models.map((name, k) => names[k] ?? name) };
+  }
 
   function number(text) {
     const value = Number(text.replace(',', '.'));
