@@ -359,7 +359,17 @@ def test_loras_go_into_the_mix(desk: Desk) -> None:
     desk.rest()
     assert apart(desk.picture(), before) > 0
     expect(desk.page.get_by_text("LoRAs in the mix · snowfall")).to_be_visible()
-    expect(desk.page.locator(".desk-loras li")).to_contain_text("Fits: all")
+    row = desk.page.locator(".desk-loras li")
+    expect(row).to_contain_text("Fits: all")
+    snowing, blocks = desk.picture(), row.get_by_role("textbox", name="Block weights of snowfall")
+    blocks.fill("1, 0")
+    blocks.press("Enter")
+    expect(row).to_contain_text("2 numbers are no block weights of a LoRA; give 12, 17, 20 or 26")
+    assert apart(desk.picture(), snowing) == 0
+    blocks.fill("ring08_5")
+    blocks.press("Enter")
+    desk.rest()
+    assert len(desk.state()["loras"][0]["blocks"]) == 26 and apart(desk.picture(), snowing) > 0
     desk.page.get_by_role("button", name="Take snowfall out").click()
     desk.rest()
     assert apart(desk.picture(), before) == 0
@@ -386,6 +396,9 @@ def test_loras_are_made_on_the_desk(desk: Desk) -> None:
     maker.get_by_role("button", name="Add these up").click()
     expect(maker).to_contain_text("both is among your models.")
     page.wait_for_function("Easel.models.list.some(one => one.name === 'both')")
+    maker.get_by_role("button", name="Try it: A with this LoRA").click()
+    expect(desk.method).to_have_value("keep")
+    assert [one["name"] for one in desk.state()["loras"]] == ["both"]
     made = {row["name"]: row for row in desk.studio.get("api/models") if row["kind"] == "lora"}
     assert made["inkiness"]["detail"] == "LoRA, rank 4" and "rank" in made["both"]["detail"]
     desk.rest()

@@ -17,6 +17,29 @@ Easel.deskLoras = () => {
     showPicker();
   }
 
+  const LAYOUTS = [12, 17, 20, 26]; // weights of a LoRA that mean something
+  let refused = null; // { at, text, problem }: weights that were typed and cannot be
+
+  /** A curve's name, or numbers with commas between; nothing: 1 everywhere. Throws { problem }. */
+  function weights(text) {
+    const curve = desk.offers.presets.find(one => one.name.toLowerCase() === text.trim().toLowerCase());
+    if (curve?.[desk.layout()]?.length) return curve[desk.layout()];
+    const numbers = text.split(/[,;\s]+/).filter(Boolean).map(Number);
+    if (numbers.length && !(LAYOUTS.includes(numbers.length) && numbers.every(Number.isFinite)))
+      throw { problem: say('loras.blocks.wrong', { n: numbers.length }) };
+    return numbers;
+  }
+
+  function setBlocks(at, text) {
+    refused = null;
+    try {
+      set(at, { blocks: weights(text) });
+    } catch ({ problem }) {
+      refused = { at, text, problem };
+      show();
+    }
+  }
+
   const set = (at, what) =>
     desk.change({ loras: desk.state.loras.map((one, k) => (k === at ? { ...one, ...what } : one)) });
 
@@ -32,9 +55,23 @@ Easel.deskLoras = () => {
         title: say(`loras.${part}`),
         onchange: ({ target }) => Number.isFinite(target.valueAsNumber) && set(at, { [part]: target.valueAsNumber }),
       });
+    const wrong = refused?.at === at ? refused : null;
+    const label = say('loras.blocks.of', { name: lora.name });
+    const blocks = make('input', {
+      type: 'text',
+      class: 'blocks',
+      spellcheck: 'false',
+      autocomplete: 'off',
+      value: wrong?.text ?? lora.blocks.join(', '),
+      placeholder: say('loras.blocks'),
+      'aria-label': label,
+      'aria-invalid': Boolean(wrong),
+      title: say('loras.blocks.hint'),
+      onchange: ({ target }) => setBlocks(at, target.value),
+    });
     return make(
       'li',
-      { 'data-key': `${at} ${lora.name} ${lora.unet} ${lora.text} ${desk.state.models[0]}` },
+      { 'data-key': JSON.stringify([at, lora, desk.state.models[0], wrong]) },
       make('b', { dir: 'auto', title: lora.name }, lora.name),
       box('unet'),
       box('text'),
@@ -48,6 +85,8 @@ Easel.deskLoras = () => {
         },
         icon('close'),
       ),
+      blocks,
+      wrong && make('p', { class: 'reason danger', role: 'alert' }, wrong.problem),
       fitLine(lora.name),
     );
   }
@@ -104,7 +143,15 @@ Easel.loraMaker = () => {
   const add = make('button', { class: 'btn', onclick: () => begin(adding()) }, say('lora.add'));
   const extract = make('button', { class: 'btn', onclick: () => begin(extracting()) }, say('lora.extract'));
   const said = make('p', { class: 'reason', role: 'status' });
-  let job = null; // the one under way
+  const tryIt = make('button', { class: 'btn', hidden: true, onclick: tryMade }, say('lora.try'));
+  let job = null, // the one under way
+    made = ''; // the last one
+
+  /** A alone, with the LoRA that was made. */
+  function tryMade() {
+    const lora = { name: made, unet: 1, text: 1, blocks: [] };
+    desk.change({ models: [desk.state.models[0]], method: 'keep', loras: [lora] });
+  }
 
   const number = field => (field.value === '' ? null : field.valueAsNumber);
   const common = kind => ({ kind, name: name.value.trim(), rank: number(rank), energy: number(energy) });
@@ -118,6 +165,7 @@ Easel.loraMaker = () => {
 
   async function begin(body) {
     tell('');
+    tryIt.hidden = true;
     if (!body.name) {
       name.focus();
       tell(say('lora.unnamed'), true);
@@ -136,7 +184,11 @@ Easel.loraMaker = () => {
     if (!job || view.job !== job) return;
     if (!Easel.live.hasEnded(view)) tell([view.title, view.line].filter(Boolean).join(' · '));
     else if (view.problem) tell([view.problem.problem, view.problem.fix].filter(Boolean).join('; '), true);
-    else tell(say('desk.saved', { name: name.value.trim() }));
+    else {
+      made = name.value.trim();
+      tell(say('desk.saved', { name: made }));
+      tryIt.hidden = false;
+    }
     if (Easel.live.hasEnded(view)) job = null;
     show();
   }
@@ -159,6 +211,7 @@ Easel.loraMaker = () => {
     make('div', { class: 'minis' }, mini('lora.rank', rank), mini('lora.energy', energy)),
     make('div', { class: 'acts' }, add, extract),
     said,
+    tryIt,
   );
   return { node };
 };
