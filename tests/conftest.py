@@ -58,6 +58,19 @@ def starter() -> "Iterator[LoadedModel]":
     yield Residency("cpu").lend(ModelLibrary([STARTER_MODELS]).usable("flat"))
 
 
+@pytest.fixture(scope="session")
+def inpainter() -> "Iterator[LoadedModel]":
+    """The starter model `inpaint`, as `starter`."""
+    import torch
+
+    from pipelines.core.presets import STARTER_MODELS
+    from pipelines.models.residency import Residency
+    from pipelines.models.scan import ModelLibrary
+
+    torch.set_num_threads(1)
+    yield Residency("cpu").lend(ModelLibrary([STARTER_MODELS]).usable("inpaint"))
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
     """What models are downloaded from."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipelines.generation.ground import Ground
 from pipelines.generation.levels import Level
 from pipelines.generation.samplers import NoiseSource, Solver
 from pipelines.generation.schedules import Walk
@@ -27,17 +28,20 @@ class Denoised:
         return self.x / self.level.scale
 
 
-def denoise(solver: Solver, walk: Walk, noise: NoiseSource) -> Iterator[Denoised]:
-    """Walk from pure noise to the picture, in float32 whatever the network computes in."""
+def denoise(solver: Solver, walk: Walk, noise: NoiseSource, ground: Ground | None = None) -> Iterator[Denoised]:
+    """Walk from pure noise to the picture, or over the picture that is there; in float32 whatever the network does."""
     leash = Leash()
-    x = noise.draw() * walk.noise_scale
+    first = noise.draw()
+    x = first * walk.noise_scale if ground is None else ground.begin(first, walk)
     at = walk.moves[0].start
+    steps = walk.moves[-1].number
     for move in walk.moves:
         # Not around the yield: the mode belongs to the thread, and would leak to whoever reads the events.
         with torch.inference_mode():
             if move.start != at:  # the samplers in model time keep what the network sees, x / scale
                 x = x * (move.start.scale / at.scale)
             x = solver.step(x, move)
+            x = x if ground is None else ground.hold(x, first, move, steps)
             at = move.end
         leash.hold(x.device)
         yield Denoised(move.number, x, at)

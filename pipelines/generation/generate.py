@@ -14,6 +14,7 @@ from pipelines.core.stop import StopSignal
 from pipelines.generation.conditioning import Conditioning, encode
 from pipelines.generation.denoise import Denoised, denoise
 from pipelines.generation.forecast import Forecast
+from pipelines.generation.ground import Ground
 from pipelines.generation.guidance import GuidedDenoiser, StoppedNow
 from pipelines.generation.knowledge import Canvas
 from pipelines.generation.noise import Noise
@@ -44,13 +45,19 @@ Happening = Progress | Preview | Noted | Painted
 
 
 def generate(
-    request: GenerateRequest, model: LoadedModel, stop: StopSignal, *, first: int = 0, thrift: Thrift | None = None
+    request: GenerateRequest,
+    model: LoadedModel,
+    stop: StopSignal,
+    *,
+    first: int = 0,
+    thrift: Thrift | None = None,
+    over: Ground | None = None,
 ) -> Iterator[Happening]:
     """Pictures `first`, `first + 1`, ... of `request`, with what happens on the way.
 
     Ends early, and in silence, when `stop` asks. Events of a batch name its first picture. `thrift`: how sparingly
-    memory is used; None: as asked. Raises EaselError when the request cannot be painted with this model, RanOut when
-    the device has no room for it.
+    memory is used; None: as asked. `over`: the picture that is painted over. Raises EaselError when the request cannot
+    be painted with this model, RanOut when the device has no room for it.
     """
     thrift = thrift or Thrift(at_once=request.batch_size)
     batches = [
@@ -62,11 +69,12 @@ def generate(
         conditioning = encode(model, request.prompt, negative, clip_skip=request.clip_skip)
         previewer = Previewer(model, request.preview_every)
     decoder = Decoder(model, tiled=thrift.tiled)
-    forecast = Forecast([len(batch) for batch in batches], request.steps)
+    steps = request.steps if over is None else int(request.steps * over.strength)
+    forecast = Forecast([len(batch) for batch in batches], steps)
     for indices in batches:
         if stop.after_picture:
             return
-        batch = Batch(request, model, conditioning, indices, decoder)
+        batch = Batch(request, model, conditioning, indices, decoder, over)
         try:
             yield from batch.paint(stop, previewer, forecast)
         except StoppedNow:
@@ -82,6 +90,7 @@ class Batch:
     conditioning: Conditioning
     indices: Sequence[int]
     decoder: Decoder
+    over: Ground | None = None
 
     def paint(self, stop: StopSignal, previewer: Previewer, forecast: Forecast) -> Iterator[Happening]:
         """Raises StoppedNow, RanOut."""
@@ -108,12 +117,14 @@ class Batch:
 
     def _denoiser(self, stop: StopSignal) -> GuidedDenoiser:
         canvas = Canvas(self.request.width, self.request.height, len(self.indices), tiled=self.decoder.tiled)
-        return GuidedDenoiser(self.model, self.conditioning, self.request.cfg, canvas, stop)
+        hint = None if self.over is None else self.over.hint
+        return GuidedDenoiser(self.model, self.conditioning, self.request.cfg, canvas, stop, hint)
 
     def _walk(self, denoiser: GuidedDenoiser) -> Iterator[Denoised]:
         request, numerics, noise = self.request, NUMERICS[self.request.sampler], self._noise()
-        plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config)
-        return denoise(numerics.solver(denoiser, noise), SCHEDULE_FUNCTIONS[request.schedule](plan), noise)
+        strength = 1.0 if self.over is None else self.over.strength
+        plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config, strength)
+        return denoise(numerics.solver(denoiser, noise), SCHEDULE_FUNCTIONS[request.schedule](plan), noise, self.over)
 
     def _noise(self) -> Noise:
         request = self.request
@@ -126,6 +137,7 @@ class Batch:
 
     def _progress(self, step: int, seconds_left: float | None) -> Progress:
         request = self.request
+        steps = request.steps if self.over is None else int(request.steps * self.over.strength)
         return Progress(
-            picture=self.indices[0] + 1, count=request.count, step=step, steps=request.steps, seconds_left=seconds_left
+            picture=self.indices[0] + 1, count=request.count, step=step, steps=steps, seconds_left=seconds_left
         )

@@ -22,8 +22,10 @@ class GuidedDenoiser:
     """
 
     def __init__(
-        self, model: LoadedModel, conditioning: Conditioning, cfg: float, canvas: Canvas, stop: StopSignal
-    ) -> None:
+        self, model: LoadedModel, conditioning: Conditioning, cfg: float, canvas: Canvas, stop: StopSignal,
+        hint: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """`hint`: (1, 5, h, w) for an inpainting UNet; None: nothing is there yet."""
         self.prediction = PREDICTIONS[model.scheduler_config.get("prediction_type", "epsilon")]
         self.table = noise_table(model.scheduler_config)
         self.latest: Tensor | None = None
@@ -36,7 +38,7 @@ class GuidedDenoiser:
         self._halves = len(texts)
         self._texts = torch.cat([text.states.expand(canvas.pictures, -1, -1) for text in texts])
         self._added = added_conditions(model, conditioning, canvas)
-        self._masked = under_the_mask(model, canvas)
+        self._masked = under_the_mask(model, canvas) if hint is None else hint
 
     def level(self, sigma: float) -> Level:
         return self.table.of(sigma)

@@ -53,12 +53,17 @@ def _summary(text: Encoded) -> Tensor:
     return text.summary
 
 
+def sees_masks(model: LoadedModel) -> bool:
+    """Whether its UNet is one for inpainting: it is told what lies around the mask."""
+    return bool(model.unet.config.in_channels != model.unet.config.out_channels)
+
+
 def under_the_mask(model: LoadedModel, canvas: Canvas) -> Tensor | None:
     """(1, 5, h/8, w/8) for an inpainting UNet that paints everything anew; None for others.
 
     First the mask, 1 everywhere; then the latents of the picture with all of it hidden, which is grey.
     """
-    if model.unet.config.in_channels == model.unet.config.out_channels:
+    if not sees_masks(model):
         return None
     side = (canvas.height, canvas.width)
     return model.recall.get(("all masked", side), lambda: (_all_masked(model, canvas),))[0]

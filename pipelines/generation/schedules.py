@@ -75,6 +75,13 @@ class Plan:
     steps: int
     habits: Habits
     config: Config
+    strength: float = 1.0
+    """The share of the steps that is walked, the last ones: what comes before is taken from a picture."""
+
+    @property
+    def walked(self) -> int:
+        """How many; rounded down, as in diffusers."""
+        return min(int(self.steps * self.strength), self.steps)
 
 
 Schedule = Callable[[Plan], Walk]
@@ -95,6 +102,9 @@ def automatic(plan: Plan) -> Walk:
         stride = len(table) // plan.steps
         ends = [table.at(t - stride) if t >= stride else last for t in times]
         again = table.at(times[min(1, len(times) - 1)] + stride)
+    if plan.walked < plan.steps:
+        starts, ends = starts[-plan.walked :], ends[-plan.walked :]
+        again = starts[0]
     walk = _walk(starts, ends, unit_noise=habits.unit_noise or spacing == "leading")
     return _first_move_twice(walk, again) if habits.tries_first_move else walk
 
@@ -138,7 +148,7 @@ def exponential_curve(highest: float, lowest: float, steps: int) -> list[float]:
 
 def _through(levels: Iterable[Level], plan: Plan) -> Walk:
     """The walk through `levels` and on to the picture."""
-    starts = list(levels)
+    starts = list(levels)[-plan.walked :]
     walk = _walk(starts, [*starts[1:], CLEAN], unit_noise=plan.habits.unit_noise)
     return _first_move_twice(walk, starts[0]) if plan.habits.tries_first_move else walk
 
