@@ -240,7 +240,8 @@ def run_studio(address: "Address", places: Folders, hardware: Hardware, scorer: 
     with address.listen() as listener, closing(places.data.open()):
         # The worker only needs to know where its favourite is: each job brings its model's place along.
         setup = PainterSetup(
-            models=(STARTER_MODELS,), outputs=places.data.outputs, own_models=places.data.models,
+            models=(STARTER_MODELS,), outputs=places.data.outputs, sources=places.data.sources,
+            own_models=places.data.models,
             device=hardware.device, attention=hardware.attention, favourite=FAVOURITE,
         )  # fmt: skip
         worker = ProcessWorker(setup, guard=places.data.worker_lock)  # loads torch while we load the page below

@@ -134,6 +134,12 @@ class InpaintRequest(BaseRequest):
         return (*([self.mask] if self.mask else []), *(region.mask for region in self.regions))
 
     @property
+    def strengths(self) -> tuple[float, ...]:
+        """Of what the words of `picture` are painted by, where there is such a place; then of each region."""
+        own = (1.0,) if self.mask or not self.border.is_none else ()
+        return (*own, *(region.strength for region in self.regions))
+
+    @property
     def is_all(self) -> bool:
         """Nothing stays as it is: img2img."""
         return not self.masks and self.border.is_none

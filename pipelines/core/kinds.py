@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field
 
 from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest, MergeRequest, PreviewRequest
 from pipelines.core.error import InvalidRequest
+from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.request import BaseRequest, GenerateRequest, NumberFormat, Precision
 from pipelines.core.sheet import SheetRequest
 
@@ -51,15 +52,18 @@ LoraWork = AddLorasRequest | ExtractRequest
 """What makes LoRAs."""
 ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest | MergeRequest | CompareRequest | LoraWork
 """What is done to models."""
-Painting = Annotated[GenerateRequest | PreviewRequest, Discriminator("kind")]
+Painting = Annotated[GenerateRequest | PreviewRequest | InpaintRequest, Discriminator("kind")]
 """What a picture is made by, and carries."""
-Request = Annotated[GenerateRequest | PreviewRequest | SheetRequest | ModelRequest, Discriminator("kind")]
+Request = Annotated[
+    GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | ModelRequest, Discriminator("kind")
+]
 
-PAINTINGS: Mapping[str, type[GenerateRequest | PreviewRequest]] = {
+PAINTINGS: Mapping[str, type[GenerateRequest | PreviewRequest | InpaintRequest]] = {
     "generate": GenerateRequest,
     "preview": PreviewRequest,
+    "inpaint": InpaintRequest,
 }
-KINDS: Mapping[str, type[GenerateRequest | PreviewRequest | SheetRequest | ModelRequest]] = {
+KINDS: Mapping[str, type[GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | ModelRequest]] = {
     **PAINTINGS,
     "sheet": SheetRequest,
     "load": LoadRequest,

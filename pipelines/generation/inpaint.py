@@ -51,22 +51,10 @@ class Part:
             _mask_resized(self.mask, self.size),
         )
 
-    def pasted(self, painted: Image.Image, *, match_colour: bool) -> Pixels:
-        """The window with what was painted in the place of the masks, at the picture's own scale.
-
-        Where the mask is 0 every pixel is as it was. From half the strength on it is all new; below, it fades.
-        """
+    def fitted(self, painted: Image.Image, *, match_colour: bool) -> Pixels:
+        """What was painted, at the picture's own scale, in the colours of what is around it."""
         new = np.asarray(painted.resize((self.box.width, self.box.height), Image.Resampling.LANCZOS))
-        if match_colour:
-            new = colours_matched(new, self.pixels, self.mask)
-        return blended(self.pixels, new, self.mask)
-
-
-def blended(old: Pixels, new: Pixels, mask: Mask) -> Pixels:
-    """`new` over `old`; where the mask is 0, `old` to the bit."""
-    share = np.minimum(2 * mask, 1)[..., None]
-    mixed = old + share * (new.astype(np.float32) - old)
-    return np.where(share > 0, mixed.round(), old).astype(old.dtype)
+        return colours_matched(new, self.pixels, self.mask) if match_colour else new
 
 
 def part_of(request: InpaintRequest, pixels: Pixels, masks: Sequence[Mask]) -> Part | None:
@@ -93,8 +81,7 @@ def part_of(request: InpaintRequest, pixels: Pixels, masks: Sequence[Mask]) -> P
         own = np.zeros((height, width), np.float32)
         own[reach.part] = softened(mask[reach.part], request.soft_edge)
         soft.append(own[box.part])
-    strengths = [*([1.0] if request.mask else []), *(region.strength for region in request.regions)]
-    return Part(box, pixels[box.part], soft, strengths, size)
+    return Part(box, pixels[box.part], soft, request.strengths, size)
 
 
 def ground_of(model: LoadedModel, part: Part, request: InpaintRequest, *, tiled: bool = False) -> Ground:

@@ -27,6 +27,7 @@ from pipelines.core.event import (
     Progress,
     Stopped,
 )
+from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.kinds import Painting
 from pipelines.core.model import ModelInfo
 from pipelines.core.placement import Phase, Placement
@@ -38,6 +39,7 @@ from pipelines.generation.loras import Chosen, applied, fitted
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.mixing import HeldMix
 from pipelines.jobs.orders import Order, ordered, strength_of
+from pipelines.jobs.repainting import Repainting, repainting
 from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.asked import as_one, parts_of
@@ -49,6 +51,7 @@ from pipelines.models.memory import RanOut, watched
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.sources import SourceStore
 
 log = logging.getLogger(__name__)
 
@@ -61,20 +64,24 @@ class Subject:
     loras: Chosen
     order: Order | None = None
     """Of a mix in memory: how it is made."""
+    over: Repainting | None = None
+    """A picture that is painted over."""
 
 
 class Painter:
-    """Paints pictures with the models of `library` and saves them to `files`; leaves the rest to `keeper`.
+    """Paints with the models of `library`, over pictures of `sources`, and saves to `files`.
 
+    What makes no pictures is left to `keeper`.
     `targets` names a file for each picture, for the command line's `-o`; `favourite` is the model made ready before
     the first job comes.
     """
 
     def __init__(
-        self, library: ModelLibrary, residency: Residency, files: PictureFiles, keeper: Keeper, *,
-        targets: Sequence[Path] | None = None, favourite: str | None = None,
+        self, library: ModelLibrary, residency: Residency, files: PictureFiles, sources: SourceStore, keeper: Keeper,
+        *, targets: Sequence[Path] | None = None, favourite: str | None = None,
     ) -> None:  # fmt: skip
-        self._library, self._residency, self._files, self._keeper = library, residency, files, keeper
+        self._library, self._residency, self._keeper = library, residency, keeper
+        self._files, self._sources = files, sources
         self._targets, self._favourite, self._realiser = targets, favourite, Realiser(files.outputs)
         self._learnt: dict[object, Thrift] = {}
         """How sparingly a kind of work had to be done, so that its next job begins so."""
@@ -101,7 +108,7 @@ class Painter:
                 yield Loading(model=work.model.name, size=sum(one.size for one in work.model.ingredients))
                 work = replace(work, model=self._realiser.real(work.model))
             match work.request:
-                case GenerateRequest() | PreviewRequest() as request:
+                case GenerateRequest() | PreviewRequest() | InpaintRequest() as request:
                     yield from self._paint(request, work, stop)
                 case SheetRequest() as request:
                     yield from self._fill(request, work, stop)
@@ -122,18 +129,21 @@ class Painter:
         if isinstance(work.request, PreviewRequest):
             mixture, parts = work.request.mixture, tuple(map(self._realiser.real, parts))
             return Subject(as_one(mixture, parts), (), ordered(mixture, parts))
-        assert isinstance(work.request, GenerateRequest)
-        info = work.model or self._realiser.real(self._library.usable_now(work.request.model))
+        assert isinstance(work.request, GenerateRequest | InpaintRequest)
+        wanted = work.request.painted
+        info = work.model or self._realiser.real(self._library.usable_now(wanted.model))
         loras = [(read_lora(Path(one.path), one.name), strength_of(asked))
-                 for one, asked in zip(parts, work.request.loras, strict=True)]  # fmt: skip
-        return Subject(info, loras)
+                 for one, asked in zip(parts, wanted.loras, strict=True)]  # fmt: skip
+        over = repainting(work.request, self._sources) if isinstance(work.request, InpaintRequest) else None
+        return Subject(info, loras, over=over)
 
     def _paint(self, request: Painting, work: Work, stop: StopSignal) -> Iterator[Event]:
         began, left = time.monotonic(), request.pictures - work.first
-        for event in self._thriftily(request.painted, self._subject(work), work.first, stop):
+        subject = self._subject(work)
+        for event in self._thriftily(request.painted, subject, work.first, stop):
             if isinstance(event, Painted):
                 left -= 1
-                yield self._save(event, request, work)
+                yield self._save(event, request, work, subject.over)
             else:
                 yield event
         yield Stopped() if left > 0 and stop.after_picture else Finished(seconds=time.monotonic() - began)
@@ -198,7 +208,11 @@ class Painter:
         for note in (note for one, _ in fits for note in warnings(one)):
             yield Noted(text=note)
         with applied(model, fits):
-            yield from generate(request, model, stop, first=first, thrift=thrift)
+            ground = None
+            if subject.over is not None:
+                with watched(Phase.DENOISING):
+                    ground = subject.over.ground(model, tiled=thrift.tiled)
+            yield from generate(request, model, stop, first=first, thrift=thrift, over=ground)
 
     def _lent(self, subject: Subject, request: GenerateRequest, place: Placement, work: int) -> LoadedModel:
         """Raises RanOut, ModelUnusable."""
@@ -215,10 +229,11 @@ class Painter:
             del model, held  # another precision, or another VAE's parts: it is built anew
             self._residency.free(subject.info.name)
 
-    def _save(self, painted: Painted, request: Painting, work: Work) -> PictureSaved:
+    def _save(self, painted: Painted, request: Painting, work: Work, over: Repainting | None = None) -> PictureSaved:
         to = self._targets[painted.index] if self._targets else None
+        image = painted.image if over is None else over.finished(painted.image)
         saved = self._files.save(
-            painted.image, request, index=painted.index, seed=painted.seed, job=work.job, seconds=painted.seconds, to=to
+            image, request, index=painted.index, seed=painted.seed, job=work.job, seconds=painted.seconds, to=to
         )
         return PictureSaved(index=saved.index, seed=saved.seed, file=saved.file, seconds=saved.seconds)
 

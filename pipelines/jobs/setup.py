@@ -7,6 +7,7 @@ from pipelines.core.attention import AUTO
 from pipelines.jobs.worker import Performer
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.sources import SourceStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,8 @@ class PainterSetup:
     models: tuple[Path, ...]
     """Models folders."""
     outputs: Path
+    sources: Path
+    """Where pictures that are painted over lie."""
     own_models: Path
     """The models folder that new models go to."""
     device: str = "auto"
@@ -35,6 +38,6 @@ class PainterSetup:
 
         residency = Residency(self.device, attention=self.attention)
         return Painter(
-            ModelLibrary(self.models), residency, PictureFiles(self.outputs), Keeper(residency, self.own_models),
-            targets=self.targets, favourite=self.favourite,
+            ModelLibrary(self.models), residency, PictureFiles(self.outputs), SourceStore(self.sources),
+            Keeper(residency, self.own_models), targets=self.targets, favourite=self.favourite,
         )  # fmt: skip

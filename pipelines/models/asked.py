@@ -2,6 +2,7 @@
 
 from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest, MergeRequest, Mixture, PreviewRequest
 from pipelines.core.error import ModelUnusable, UnknownName
+from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.kinds import ConvertRequest, LoadRequest, Request, VerifyRequest
 from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.core.request import GenerateRequest
@@ -16,6 +17,8 @@ def model_of(library: ModelLibrary, request: Request) -> ModelInfo | None:
     match request:
         case GenerateRequest():
             return library.with_vae(library.usable_now(request.model), request.vae)
+        case InpaintRequest(picture=picture):
+            return model_of(library, picture)
         case PreviewRequest():
             return as_one(request.mixture, parts(library, request.mixture))
         case LoadRequest():
@@ -36,6 +39,8 @@ def parts_of(library: ModelLibrary, request: Request) -> Parts:
     match request:
         case GenerateRequest(loras=loras) | AddLorasRequest(loras=loras):
             found = tuple(_lora_now(library, one.name) for one in loras)
+        case InpaintRequest(picture=picture):
+            found = parts_of(library, picture)
         case PreviewRequest(mixture=mixture) | MergeRequest(mixture=mixture):
             found = parts(library, mixture)
         case SheetRequest(cells=cells):

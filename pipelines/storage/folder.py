@@ -30,6 +30,11 @@ class DataFolder:
         return self.root / "outputs"
 
     @property
+    def sources(self) -> Path:
+        """Pictures and masks that people bring."""
+        return self.root / "sources"
+
+    @property
     def database(self) -> Path:
         return self.root / "easel.db"
 
@@ -51,7 +56,7 @@ class DataFolder:
 
         Raises StorageProblem when a studio already runs on it, or it cannot be written.
         """
-        for folder in (self.root, self.models, self.outputs, self.presets, self.block_presets):
+        for folder in (self.root, self.models, self.outputs, self.sources, self.presets, self.block_presets):
             make_folder(folder)
         opened = OpenFolder(self, worker_seconds)
         sweep(self.root)

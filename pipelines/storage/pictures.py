@@ -16,6 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from pipelines.core.kinds import Painting
 from pipelines.core.program import program
+from pipelines.storage.deep import DeepPicture, write_deep_png
 from pipelines.storage.facts import Chunk
 from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem
 from pipelines.storage.infotext import infotext
@@ -46,8 +47,8 @@ class PictureFiles:
         self.outputs = outputs
 
     def save(
-        self, image: Image.Image, request: Painting, *, index: int, seed: int | None = None, job: str | None = None,
-        seconds: float = 0.0, to: Path | None = None,
+        self, image: Image.Image | DeepPicture, request: Painting, *, index: int, seed: int | None = None,
+        job: str | None = None, seconds: float = 0.0, to: Path | None = None,
     ) -> SavedPicture:  # fmt: skip
         """Write picture `index` of `request`, whole or not at all; `to` names a file elsewhere, which is replaced.
 
@@ -80,7 +81,10 @@ class PictureFiles:
                 yield path.relative_to(self.outputs).as_posix()
 
 
-def _write_png(image: Image.Image, texts: PngImagePlugin.PngInfo, file: BinaryIO) -> None:
+def _write_png(image: Image.Image | DeepPicture, texts: PngImagePlugin.PngInfo, file: BinaryIO) -> None:
+    if isinstance(image, DeepPicture):
+        write_deep_png(image, texts, file)
+        return
     image.save(file, format="PNG", pnginfo=texts)
 
 

@@ -47,7 +47,9 @@ def main() -> None:
     asked = parser.parse_args()
     library = ModelLibrary([STARTER_MODELS])
     with tempfile.TemporaryDirectory() as folder:
-        painter = PainterSetup(models=(STARTER_MODELS,), outputs=Path(folder), own_models=Path(folder))()
+        painter = PainterSetup(
+            models=(STARTER_MODELS,), outputs=Path(folder), sources=Path(folder), own_models=Path(folder)
+        )()
         mixes, pictures, sizes = [], [], []
         held = None
         for move in range(asked.moves + 1):

@@ -21,6 +21,7 @@ from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.sources import SourceStore
 from tests.generation.painting import ask, paint
 from tests.models.synthetic import networks, write_single
 
@@ -100,7 +101,13 @@ def test_a_full_device_is_survived_with_less(starter: LoadedModel, tmp_path: Pat
     residency.lend(starter.info)
     free, _ = torch.cuda.mem_get_info(residency.device)
     ballast = torch.empty(free - 400_000_000, dtype=torch.uint8, device=residency.device)
-    painter = Painter(ModelLibrary([STARTER_MODELS]), residency, PictureFiles(tmp_path), Keeper(residency, tmp_path))
+    painter = Painter(
+        ModelLibrary([STARTER_MODELS]),
+        residency,
+        PictureFiles(tmp_path),
+        SourceStore(tmp_path),
+        Keeper(residency, tmp_path),
+    )
     asked = GenerateRequest(prompt="a hill", width=1024, height=1024, steps=1, count=4, batch_size=4)
     events = list(painter.perform(Work(asked), StopSignal()))
     assert isinstance(events[-1], Finished), events[-1]

@@ -44,7 +44,7 @@ class Steady(StableDiffusionInpaintPipeline):  # type: ignore[misc] # diffusers 
 
     def _encode_vae_image(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         mean: torch.Tensor = self.vae.encode(image).latent_dist.mode()
-        return mean * self.vae.config.scaling_factor
+        return mean * float(self.vae.config.scaling_factor)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.sources import SourceStore
 from tests.generation.painting import ask, difference, paint
 from tests.jobs.studio import pixels
 from tests.models import loras
@@ -145,7 +146,7 @@ class TestJobs:
         save_file(stray, tmp_path / "stray.safetensors", {"ss_base_model_version": "sd_v1"})
         residency = Residency("cpu")
         library = ModelLibrary([STARTER_MODELS, tmp_path])
-        yield Painter(library, residency, PictureFiles(tmp_path), Keeper(residency, tmp_path))
+        yield Painter(library, residency, PictureFiles(tmp_path), SourceStore(tmp_path), Keeper(residency, tmp_path))
 
     def work(self, *names: str) -> Work:
         return Work(ask(model="flat", loras=tuple(LoraChoice(name=name) for name in names)))

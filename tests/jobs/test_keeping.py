@@ -113,7 +113,7 @@ def test_the_studio_learns_what_a_job_made(file: Path, tmp_path: Path) -> None:
     database = Database(tmp_path / "easel.db")
     shelf, outputs = Shelf(database), tmp_path / "outputs"
     models = ModelLibrary([file.parent, own], shelf)
-    setup = PainterSetup(models=(), outputs=outputs, own_models=own, device="cpu")
+    setup = PainterSetup(models=(), outputs=outputs, sources=outputs, own_models=own, device="cpu")
     worker = ProcessWorker(setup, guard=tmp_path / "lock")
     queue = JobQueue(Journal(database), ImageStore(database, outputs), worker, find_model=partial(model_of, models))
     Librarian(queue, models, shelf).begin()

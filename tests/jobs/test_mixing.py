@@ -43,6 +43,7 @@ from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.facts import read_picture
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.sources import SourceStore
 from tests.models.synthetic import networks, write_single
 
 PICTURE = GenerateRequest(prompt="a red house", width=64, height=64, steps=3, seed=3)
@@ -78,7 +79,13 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelInfo]:
 def painter(tmp_path: Path) -> Painter:
     residency = Residency("cpu")
     library = ModelLibrary([STARTER_MODELS, tmp_path / "models"])
-    return Painter(library, residency, PictureFiles(tmp_path / "outputs"), Keeper(residency, tmp_path / "models"))
+    return Painter(
+        library,
+        residency,
+        PictureFiles(tmp_path / "outputs"),
+        SourceStore(tmp_path / "outputs"),
+        Keeper(residency, tmp_path / "models"),
+    )
 
 
 def preview(mix: Mix, *models: str, loras: Sequence[LoraChoice] = (), **picture: object) -> PreviewRequest:
@@ -308,7 +315,9 @@ class TestSheet:
 
 def test_blocks_are_compared_as_vectors(models: dict[str, ModelInfo], tmp_path: Path) -> None:
     residency = Residency("cpu")
-    painter = Painter(ModelLibrary([]), residency, PictureFiles(tmp_path), Keeper(residency, tmp_path))
+    painter = Painter(
+        ModelLibrary([]), residency, PictureFiles(tmp_path), SourceStore(tmp_path), Keeper(residency, tmp_path)
+    )
     work = Work(CompareRequest(model="a", other="b"), parts=(models["a"], models["b"]))
     (told,) = [event for event in painter.perform(work, StopSignal()) if isinstance(event, Compared)]
     a, b = (load_file(models[name].path) for name in "ab")

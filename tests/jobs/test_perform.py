@@ -17,6 +17,7 @@ from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.facts import read_picture
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.sources import SourceStore
 from tests.jobs.studio import pixels, request
 
 
@@ -41,7 +42,9 @@ def residency() -> Residency:
 
 @pytest.fixture(scope="module")
 def painter(residency: Residency, outputs: Path) -> Painter:
-    made = Painter(LIBRARY, residency, PictureFiles(outputs), Keeper(residency, outputs), favourite="flat")
+    made = Painter(
+        LIBRARY, residency, PictureFiles(outputs), SourceStore(outputs), Keeper(residency, outputs), favourite="flat"
+    )
     made.prepare()
     return made
 
@@ -64,7 +67,7 @@ def test_what_is_left_of_a_job_is_the_same_pictures(painter: Painter, outputs: P
 
 
 def test_a_model_that_is_not_in_memory_is_announced(outputs: Path) -> None:
-    cold = PainterSetup(models=(STARTER_MODELS,), outputs=outputs, own_models=outputs, device="cpu")()
+    cold = PainterSetup(models=(STARTER_MODELS,), outputs=outputs, sources=outputs, own_models=outputs, device="cpu")()
     status = cold.device_status()
     assert status is not None
     assert not status.models
@@ -102,7 +105,12 @@ def test_a_stop_that_comes_with_the_last_picture_stops_nothing(painter: Painter)
 def test_pictures_can_go_to_files_of_ones_own(residency: Residency, tmp_path: Path) -> None:
     targets = (tmp_path / "a.png", tmp_path / "b.png")
     painter = Painter(
-        LIBRARY, residency, PictureFiles(tmp_path / "outputs"), Keeper(residency, tmp_path), targets=targets
+        LIBRARY,
+        residency,
+        PictureFiles(tmp_path / "outputs"),
+        SourceStore(tmp_path / "outputs"),
+        Keeper(residency, tmp_path),
+        targets=targets,
     )
     saved = [event for event in painter.perform(Work(small()), StopSignal()) if isinstance(event, PictureSaved)]
     assert [event.file for event in saved] == [str(target) for target in targets]
@@ -114,7 +122,13 @@ def test_an_outputs_folder_that_cannot_be_written_fails_the_job_with_a_fix(
     residency: Residency, tmp_path: Path
 ) -> None:
     (tmp_path / "outputs").write_text("a file")
-    painter = Painter(LIBRARY, residency, PictureFiles(tmp_path / "outputs"), Keeper(residency, tmp_path))
+    painter = Painter(
+        LIBRARY,
+        residency,
+        PictureFiles(tmp_path / "outputs"),
+        SourceStore(tmp_path / "outputs"),
+        Keeper(residency, tmp_path),
+    )
     *_, failed = painter.perform(Work(small(count=1)), StopSignal())
     assert isinstance(failed, Failed)
     assert failed.problem.fix

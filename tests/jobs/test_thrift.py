@@ -18,6 +18,7 @@ from pipelines.models.reading import read_model
 from pipelines.models.residency import Residency
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.pictures import PictureFiles
+from pipelines.storage.sources import SourceStore
 from tests.jobs.studio import pixels, request
 from tests.models.folders import copy_of
 
@@ -54,7 +55,8 @@ def flat(starter_folder: Path) -> ModelInfo:
 
 def painted(residency: Residency, outputs: Path, **fields: Any) -> list[Event]:
     painter = Painter(
-        ModelLibrary([STARTER_MODELS]), residency, PictureFiles(outputs), Keeper(residency, outputs)
+        ModelLibrary([STARTER_MODELS]), residency, PictureFiles(outputs), SourceStore(outputs),
+        Keeper(residency, outputs),
     )  # fmt: skip
     asked = request("a red house", steps=1, model="flat", seed=5, **fields)
     return list(painter.perform(Work(asked), StopSignal()))
@@ -125,7 +127,13 @@ def test_the_next_job_of_its_kind_begins_as_the_last_one_ended(
     residency: Residency, flat: ModelInfo, tmp_path: Path
 ) -> None:
     small = Device(residency.lend(flat).unet, lambda _, latents: len(latents) > 2)
-    painter = Painter(ModelLibrary([STARTER_MODELS]), residency, PictureFiles(tmp_path), Keeper(residency, tmp_path))
+    painter = Painter(
+        ModelLibrary([STARTER_MODELS]),
+        residency,
+        PictureFiles(tmp_path),
+        SourceStore(tmp_path),
+        Keeper(residency, tmp_path),
+    )
     asked = request("a red house", steps=1, model="flat", seed=5, count=2, batch_size=2)
     first, second = (list(painter.perform(Work(asked), StopSignal())) for _ in range(2))
     assert notes(first) == ["Memory ran out: now 1 at once"]

@@ -28,6 +28,7 @@ from pipelines.models.scan import ModelLibrary
 from pipelines.storage.database import Database
 from pipelines.storage.pictures import PictureFiles
 from pipelines.storage.shelf import Shelf
+from pipelines.storage.sources import SourceStore
 from tests.generation.painting import ask
 from tests.jobs.studio import pixels
 from tests.models.synthetic import networks, write_single
@@ -50,7 +51,9 @@ def models(tmp_path: Path) -> Path:
 @pytest.fixture
 def painter(models: Path, tmp_path: Path) -> Iterator[Painter]:
     residency = Residency("cpu")
-    yield Painter(ModelLibrary([models]), residency, PictureFiles(tmp_path), Keeper(residency, tmp_path))
+    yield Painter(
+        ModelLibrary([models]), residency, PictureFiles(tmp_path), SourceStore(tmp_path), Keeper(residency, tmp_path)
+    )
 
 
 def test_it_is_listed_like_the_model_that_it_makes(models: Path) -> None:

@@ -164,7 +164,8 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     request = build_request(fields, models.usable)
     files = targets(around.output, request)
     setup = PainterSetup(
-        models=models.folders, outputs=around.folders.data.outputs, own_models=around.folders.data.models,
+        models=models.folders, outputs=around.folders.data.outputs, sources=around.folders.data.sources,
+        own_models=around.folders.data.models,
         device=around.hardware.device, attention=around.hardware.attention,
         targets=None if files is None else tuple(files),
     )  # fmt: skip
