@@ -12,9 +12,9 @@ from pipelines.core.inpaint import Border, InpaintRequest
 from pipelines.generation.ground import Ground
 from pipelines.generation.inpaint import Part, ground_of, part_of
 from pipelines.generation.masks import Mask, filled
-from pipelines.generation.sources import SourcePicture, read_mask, read_source
 from pipelines.models.loading import LoadedModel
 from pipelines.storage.deep import DeepPicture
+from pipelines.storage.pixels import SourcePicture, read_mask, read_source
 from pipelines.storage.sources import SourceStore
 
 

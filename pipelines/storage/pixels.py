@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from torchvision.io import ImageReadMode, decode_image
 
 from pipelines.core.error import InvalidRequest
-from pipelines.generation.masks import Mask, Pixels
+from pipelines.storage.deep import read_deep_png
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.float32]
 
 DEPTH = 24
 """Where a PNG says how many bits each number has."""
@@ -66,7 +67,7 @@ def read_source(path: Path) -> SourcePicture:
     with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
         profile = image.info.get("icc_profile")
         if image.format == "PNG" and _depth(path) == 16:  # Pillow would cut colours down to 8
-            return SourcePicture(_deep(path), profile)
+            return SourcePicture(read_deep_png(path.read_bytes()), profile)
         turned = ImageOps.exif_transpose(image)
         has_alpha = "A" in turned.getbands() or "transparency" in turned.info
         kept = turned.convert("RGBA" if has_alpha else "RGB")
@@ -78,13 +79,6 @@ def read_source(path: Path) -> SourcePicture:
 def _depth(path: Path) -> int:
     with path.open("rb") as file:
         return file.read(DEPTH + 1)[DEPTH]
-
-
-def _deep(path: Path) -> NDArray[np.uint16]:
-    data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-    found = decode_image(data, mode=ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-    grey = {1: [0, 0, 0], 2: [0, 0, 0, 1]}.get(found.shape[2])
-    return np.ascontiguousarray(found[..., grey] if grey else found)
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> Mask:
