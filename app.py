@@ -312,6 +312,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     from pipelines.core.presets import Preset, factory_presets
     from pipelines.jobs.tidying import Tidier
     from pipelines.storage.presets import PresetStore
+    from pipelines.storage.sources import SourceStore
     from ui.rest import desk, models, server
     from ui.web import live, studio
     from ui.web.services import WebServices
@@ -322,7 +323,10 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
     blocks = desk.Desk(services.queue, library, services.images, services.shelf, places.block_presets(),
                        places.data.models)  # fmt: skip
-    rest = server.RestServices(services.queue, services.images, kept, services.fetcher, blocks, services.searcher)
+    rest = server.RestServices(
+        services.queue, services.images, SourceStore(places.data.sources), kept, services.fetcher, blocks,
+        services.searcher,
+    )  # fmt: skip
     application = server.build(rest, doors)
     application.include_router(live.routes(services.queue, library, words))
     presets = PresetStore(places.data.presets, Preset, factory_presets())

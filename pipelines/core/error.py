@@ -43,6 +43,10 @@ class InvalidRequest(EaselError):
     """A request field holds a value that cannot work."""
 
 
+class TooLarge(InvalidRequest):
+    """More than is taken: bytes, pixels."""
+
+
 class UnknownName(EaselError):
     """A name (sampler, model, preset, job, picture) that is not in its table; the fix offers the nearest."""
 

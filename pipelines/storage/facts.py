@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.core.error import EaselError, StorageProblem
+from pipelines.core.error import EaselError, StorageProblem, TooLarge
 from pipelines.core.kinds import Painting, read_painting
 from pipelines.core.request import MAX_SEED
 
@@ -81,8 +81,8 @@ def read_picture(path: Path) -> PictureFacts:
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
-    """The picture at `path`, its kind told by its content. Raises StorageProblem for anything else, or a huge one."""
-    too_large = StorageProblem(f"{path.name} is too large", fix=f"use at most {MAX_PIXELS // 1_000_000} megapixels")
+    """The picture at `path`, its kind told by its content. Raises StorageProblem for anything else, TooLarge."""
+    too_large = TooLarge(f"{path.name} is too large", fix=f"use at most {MAX_PIXELS // 1_000_000} megapixels")
     try:
         with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
             if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipelines.core.error import StorageProblem, UnknownName
+from pipelines.core.error import InvalidRequest, StorageProblem, TooLarge, UnknownName
 from pipelines.storage.facts import open_picture
 from pipelines.storage.files import atomic_write
 
@@ -40,22 +40,22 @@ class SourceStore:
         self._folder = folder
 
     def keep(self, content: bytes, name: str = "The picture") -> Source:
-        """Check the file and keep it. Raises StorageProblem for anything that is not a whole picture."""
+        """Check the file and keep it. Raises InvalidRequest for anything that is not a whole picture, TooLarge."""
         if len(content) > MOST_BYTES:
-            raise StorageProblem(f"{name} is too large", fix=f"use at most {MOST_BYTES // 1_000_000} MB")
+            raise TooLarge(f"{name} is too large", fix=f"use at most {MOST_BYTES // 1_000_000} MB", field="source")
         path = self._folder / hashlib.sha256(content).hexdigest()
         is_new = not path.exists()
         if is_new:
             atomic_write(path, content, replace=True)
         try:
             return _checked(path, name)
-        except StorageProblem:
+        except InvalidRequest:
             if is_new:
                 path.unlink(missing_ok=True)
             raise
 
     def keep_file(self, path: Path) -> Source:
-        """The same of a file. Raises StorageProblem."""
+        """The same of a file. Raises InvalidRequest, TooLarge, StorageProblem."""
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -83,10 +83,13 @@ def _checked(path: Path, name: str) -> Source:
         with open_picture(path) as image:
             source = _described(image, path.name)
             image.load()
-    except StorageProblem as problem:
-        said = problem.as_problem
-        words = said.problem.replace(path.name, name)
-        raise StorageProblem(words, fix=said.fix, detail=said.detail) from problem
+    except TooLarge as error:
+        raise TooLarge(f"{name} is too large", fix=error.fix, field="source") from error
+    except StorageProblem as error:
+        detail = error.as_problem.detail
+        raise InvalidRequest(
+            f"{name} is damaged or no picture", fix=error.fix, field="source", detail=detail
+        ) from error
     return source
 
 

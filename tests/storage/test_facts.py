@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pipelines.core.error import StorageProblem
+from pipelines.core.error import StorageProblem, TooLarge
 from pipelines.storage.facts import read_picture
 from tests.storage.samples import picture
 
@@ -45,5 +45,5 @@ def test_a_picture_with_a_huge_claimed_size_is_refused_before_its_pixels_are_rea
     data[16:24] = side.to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     path.write_bytes(data)
-    with pytest.raises(StorageProblem, match=r"bomb\.png is too large"):
+    with pytest.raises(TooLarge, match=r"bomb\.png is too large"):
         read_picture(path)

@@ -16,6 +16,7 @@ from pipelines.core.error import (
     OutOfMemory,
     Problem,
     StorageProblem,
+    TooLarge,
     UnknownName,
     WorkerLost,
 )
@@ -23,12 +24,14 @@ from pipelines.jobs.fetching import Fetcher
 from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.jobs.searching import Searcher
 from pipelines.storage.images import ImageStore
-from ui.rest import desk, downloads, forecast, images, jobs, loras, models, searches
+from pipelines.storage.sources import SourceStore
+from ui.rest import desk, downloads, forecast, images, jobs, loras, models, searches, sources
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
     UnknownName: 404,
     Conflict: 409,
+    TooLarge: 413,
     QueueFull: 429,
     InvalidRequest: 422,
     ModelUnusable: 422,
@@ -44,6 +47,7 @@ class RestServices:
 
     queue: JobQueue
     images: ImageStore
+    sources: SourceStore
     models: models.Models
     fetcher: Fetcher
     desk: desk.Desk
@@ -70,6 +74,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.include_router(jobs.routes(services.queue))
     app.include_router(forecast.routes(services.queue, services.models.library))
     app.include_router(images.routes(services.images))
+    app.include_router(sources.routes(services.sources, services.images))
     app.include_router(models.routes(services.models))
     app.include_router(loras.routes(services.models.library))
     app.include_router(searches.routes(services.searcher, services.images))

@@ -1,0 +1,45 @@
+"""Pictures and masks that people bring, to be painted over: sent as they are, named by what they hold."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+
+from pipelines.storage.images import ImageStore
+from pipelines.storage.sources import MOST_BYTES, Source, SourceStore
+from ui.rest.images import HEADERS, ImageId
+
+SourceId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+
+
+def routes(sources: SourceStore, images: ImageStore) -> APIRouter:
+    """`/api/sources` and below."""
+    router = APIRouter(prefix="/api/sources", tags=["sources"])
+
+    @router.post("", status_code=201, max_body_size=MOST_BYTES)
+    async def bring(request: Request) -> dict[str, Any]:
+        """The body is the file itself: PNG, JPEG or WebP."""
+        content = await request.body()
+        return _describe(await run_in_threadpool(sources.keep, content))
+
+    @router.post("/of/{image}", status_code=201)
+    def of_picture(image: ImageId) -> dict[str, Any]:
+        """A picture that the studio has painted."""
+        return _describe(sources.keep_file(images.path_of(image)))
+
+    @router.get("/{source}")
+    def picture(source: SourceId) -> FileResponse:
+        kind = sources.facts(source).format.lower()
+        return FileResponse(sources.path_of(source), media_type=f"image/{kind}", headers=HEADERS)
+
+    @router.get("/{source}/facts")
+    def facts(source: SourceId) -> dict[str, Any]:
+        return _describe(sources.facts(source))
+
+    return router
+
+
+def _describe(source: Source) -> dict[str, Any]:
+    return asdict(source) | {"url": f"/api/sources/{source.id}"}
