@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 from pipelines.core.error import ModelUnusable, UnknownName
-from pipelines.core.model import Task
+from pipelines.core.model import Kind, Task
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.models.reading import read_model
 from pipelines.models.scan import ModelLibrary
@@ -221,6 +223,18 @@ def test_parts_that_do_not_go_together_are_found_before_loading(
             ModelLibrary([tmp_path]).usable("mine")
     else:
         assert info.problem is None and info.native_size == 512
+
+
+@pytest.mark.parametrize("length", [0x180, 0x0280, 0x0480, 0x20880])
+def test_a_header_whose_length_begins_like_a_pickle_is_a_header(length: int, tmp_path: Path) -> None:
+    file, key = tmp_path / "m.safetensors", "lora_unet_mid_block_attentions_0_proj_in"
+    pair = {f"{key}.lora_down.weight": torch.ones(1, 8), f"{key}.lora_up.weight": torch.ones(8, 1)}
+    save_file(pair, file, {"note": ""})
+    bare = int.from_bytes(file.read_bytes()[:8], "little")
+    save_file(pair, file, {"note": "x" * (length - bare)})
+    assert file.read_bytes()[:2] == length.to_bytes(8, "little")[:2] and file.read_bytes()[0] == 0x80
+    [info] = ModelLibrary([tmp_path]).list()
+    assert (info.kind, info.problem) == (Kind.LORA, None)
 
 
 def test_weights_as_pickles_only_are_not_opened(tmp_path: Path, starter_folder: Path) -> None:
