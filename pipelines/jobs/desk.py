@@ -64,7 +64,9 @@ def check(mixture: Mixture, name: str, models: ModelLibrary, folder: Path, *, on
     free = shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.exists())).free
     problem = None
     try:
-        check_name(name, folder)
+        wanted = check_name(name, folder)
+        if taken := [one.name for one in models.list() if one.name.casefold() == wanted.casefold()]:
+            raise Conflict(f"There is already a model {taken[0]}", fix="choose another name", field="name")
         if not only_recipe and free < size + SPARE:
             raise StorageProblem(f"The disk has no room for {size / 1e9:.1f} GB more", fix="free some space")
     except EaselError as error:

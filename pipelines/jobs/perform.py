@@ -34,6 +34,7 @@ from pipelines.core.placement import Phase, Placement
 from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.sheet import SheetRequest
 from pipelines.core.stop import StopSignal
+from pipelines.generation.forecast import Pace
 from pipelines.generation.generate import Painted, generate
 from pipelines.generation.loras import Chosen, applied, fitted
 from pipelines.jobs.keeping import Keeper
@@ -151,19 +152,22 @@ class Painter:
     def _fill(self, sheet: SheetRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
         """A sheet, cell by cell; each cell is a preview that knows its own settings."""
         began, parts = time.monotonic(), {info.name: info for info in self._parts(work)}
+        cells = Pace()
         for index, cell in islice(enumerate(sheet.cells), work.first, None):
             if stop.after_picture:
                 yield Stopped()
                 return
+            since = time.monotonic()
             subject = self._subject(Work(cell, work.job, parts=tuple(parts[name] for name in cell.mixture.parts)))
             for event in self._thriftily(cell.painted, subject, 0, stop):
                 match event:
                     case Painted():
                         yield self._save(replace(event, index=index), cell, work)
                     case Progress() | Preview():
-                        yield _of_cell(event, index, sheet.pictures)
+                        yield _of_cell(event, index, sheet.pictures, cells)
                     case _:
                         yield event
+            cells.add(time.monotonic() - since, 1)
         yield Stopped() if stop.now else Finished(seconds=time.monotonic() - began)
 
     def _thriftily(
@@ -238,12 +242,12 @@ class Painter:
         return PictureSaved(index=saved.index, seed=saved.seed, file=saved.file, seconds=saved.seconds)
 
 
-def _of_cell(event: Progress | Preview, index: int, count: int) -> Event:
-    """What is told of the only picture of a cell, told of the sheet."""
+def _of_cell(event: Progress | Preview, index: int, count: int, cells: Pace) -> Event:
+    """What is told of the only picture of a cell, told of the sheet; `cells`: how long they took so far."""
     if isinstance(event, Preview):
         return event.model_copy(update={"picture": index + 1})
-    left = event.seconds_left
-    rest = None if left is None else left + (count - index - 1) * left * event.steps / max(1, event.steps - event.step)
+    later = (count - index - 1) * cells.mean
+    rest = None if event.seconds_left is None or not cells.units else event.seconds_left + later
     return event.model_copy(update={"picture": index + 1, "count": count, "seconds_left": rest})
 
 

@@ -54,7 +54,8 @@ def _recipe_facts(path: Path) -> dict[str, object]:
     """The rest is known when its ingredients are found."""
     recipe = recipe_at(path)
     told = f"recipe, {recipe.mix.described.label.lower()} of {len(recipe.models)}"
-    return {"kind": Kind.CHECKPOINT, "detail": told, "ingredients": ingredients_of(recipe)}
+    dtype = recipe.mix.dtype or ""
+    return {"kind": Kind.CHECKPOINT, "detail": told, "ingredients": ingredients_of(recipe), "dtype": str(dtype)}
 
 
 def _file_facts(path: Path, name: str) -> dict[str, object]:

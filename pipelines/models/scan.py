@@ -250,7 +250,7 @@ def _gathered(info: ModelInfo, models: Mapping[str, ModelInfo]) -> ModelInfo:
         "family": first.family,
         "task": first.task,
         "native_size": first.native_size,
-        "dtype": first.dtype,
+        "dtype": info.dtype or first.dtype,
     }
     told |= {"vae_from": first.vae_from, "text_from": first.text_from, "problem": first.problem}
     return info.model_copy(update={**told, "prediction": first.prediction, "made_of": tuple(one.path for one in paths)})

@@ -241,10 +241,14 @@ def test_a_mix_is_kept_as_a_file_and_as_a_recipe_and_both_paint_what_was_shown(d
     shown, request = desk.picture(), desk.page.evaluate("Easel.mixing.shown.request")
     expect(desk.ready).to_contain_text("Ready")
     desk.name.fill("soft")
-    desk.save_model.click()
+    desk.save_model.dblclick()  # as some do; it is one save
     expect(desk.kept).to_contain_text("soft is among your models.")
-    expect(desk.ready).to_contain_text("There is already a soft.safetensors; choose another name")
-    expect(desk.save_model).to_be_disabled()
+    expect(desk.ready).to_contain_text("Ready")
+    expect(desk.name).to_have_value("")
+    for taken, told in (("Soft", "There is already a soft.safetensors"), ("flat", "There is already a model flat")):
+        desk.name.fill(taken)
+        expect(desk.ready).to_contain_text(f"{told}; choose another name")
+        expect(desk.save_model).to_be_disabled()
     desk.name.fill("soft recipe")
     desk.save_recipe.click()
     expect(desk.kept).to_contain_text("soft recipe is among your models.")
@@ -324,10 +328,19 @@ def test_an_earlier_mix_comes_back_with_all_its_settings(desk: Desk) -> None:
 def test_two_settings_stand_side_by_side(desk: Desk) -> None:
     slots = desk.page.get_by_role("group", name="Two settings side by side")
     desk.curve.select_option("ALL_B")
+    desk.rest()
     slots.get_by_role("button", name="2").click()
     desk.curve.select_option("ALL_A")
     slots.get_by_role("button", name="1").click()
     expect(desk.curve).to_have_value("ALL_B")
+    slots.get_by_role("button", name="2").click()
+    expect(desk.curve).to_have_value("ALL_A")
+    desk.rest()
+    jobs = desk.page.evaluate("Easel.mixing.earlier.length")
+    slots.get_by_role("button", name="1").click()
+    desk.rest()  # painted before: it is there at once
+    assert desk.page.evaluate("Easel.mixing.earlier.length") == jobs
+    desk.page.keyboard.press("Control+z")  # of this setting alone
     slots.get_by_role("button", name="2").click()
     expect(desk.curve).to_have_value("ALL_A")
 
@@ -562,6 +575,8 @@ class TestSearch:
         page.get_by_role("button", name="Find a mix").click()
         menu = page.get_by_role("dialog", name="Find a mix")
         menu.get_by_role("combobox", name="Who says what is better").select_option(judge)
+        if judge == "likeness":
+            menu.get_by_role("combobox", name="Likeness to what").select_option(label="The picture shown now")
         menu.get_by_role("button", name="Begin").click()
         return page.locator(".finding")
 
@@ -571,14 +586,14 @@ class TestSearch:
         expect(new).to_be_visible(timeout=30_000)
         chosen = new.locator("img").get_attribute("src")
         new.click()
-        expect(finding).to_contain_text("2 judged")
+        expect(finding).to_contain_text("2 tried")
         best = finding.get_by_role("button", name="Best so far")
         expect(best.locator("img")).to_have_attribute("src", chosen or "")
         expect(new).to_be_visible(timeout=30_000)
         desk.reload()
         expect(new).to_be_visible()
         finding.get_by_role("button", name="Neither is better").click()
-        expect(finding).to_contain_text("3 judged")
+        expect(finding).to_contain_text("3 tried")
         expect(finding.locator(".tried .thumb")).to_have_count(4, timeout=30_000)
         desk.page.keyboard.press("Escape")
         expect(finding).to_be_hidden()

@@ -189,8 +189,10 @@ def _presets(services: Desk) -> list[dict[str, Any]]:
 
 
 def _of_model(services: Desk, name: str) -> dict[str, Any]:
-    found = desk.opened(recipe_at(Path(services.library.find(name).path)), services.library)
-    return {"mixture": found.mixture.model_dump(mode="json"), "missing": found.missing, "picture": None}
+    recipe = recipe_at(Path(services.library.find(name).path))
+    found = desk.opened(recipe, services.library)
+    mixture = found.mixture.model_dump(mode="json")
+    return {"mixture": mixture, "missing": found.missing, "picture": None, "notes": recipe.notes}
 
 
 def _of_picture(services: Desk, image: int) -> dict[str, Any]:
@@ -200,5 +202,5 @@ def _of_picture(services: Desk, image: int) -> dict[str, Any]:
         raise UnknownName("This picture does not say how it was made", fix="open another")
     if isinstance(request, PreviewRequest):
         told = request.model_dump(mode="json", include={"mixture", "picture"})
-        return {**told, "missing": ()}
+        return {**told, "missing": (), "notes": ""}
     return {**_of_model(services, request.model), "picture": request.model_dump(mode="json")}

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.core.error import Conflict, UnknownName
+from pipelines.core.error import Conflict, EaselError, UnknownName
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from pipelines.jobs.desk import lineage
 from pipelines.jobs.tidying import Tidier, key_of
-from pipelines.models.recipes import ending_of
+from pipelines.models.recipes import ending_of, recipe_at
 from pipelines.models.scan import ModelLibrary, stamp_of
 from pipelines.models.sidecars import preview_of, sidecar_of
 from pipelines.storage.images import ImageStore, ModelUse, thumbnail_of
@@ -177,6 +177,14 @@ def _picture(info: ModelInfo, use: ModelUse | None) -> str | None:
     return f"/api/images/{use.latest}/thumb" if use else None
 
 
+def _notes_within(path: Path) -> str:
+    """What whoever mixed it wrote into it."""
+    try:
+        return recipe_at(path).notes
+    except EaselError:
+        return ""
+
+
 def detailed(models: Models, info: ModelInfo) -> dict[str, Any]:
     """All that is known of one model."""
     path = Path(info.path)
@@ -185,7 +193,7 @@ def detailed(models: Models, info: ModelInfo) -> dict[str, Any]:
     return {
         **_card(info, note, models.images.by_model().get(info.name), models.shelf.default),
         "notes": note.notes,
-        "description": beside.description,
+        "description": beside.description or _notes_within(path),
         "triggers": beside.triggers or info.triggers,
         "hashes": {"short": hashes.short, "auto_v3": hashes.auto_v3, "sha256": hashes.sha256} if hashes else None,
         "file": path.name,

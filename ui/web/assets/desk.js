@@ -27,8 +27,7 @@ Easel.desk = (() => {
   let offers = null;
   let slot = memory.get('desk.slot') ?? 0,
     others = memory.get('desk.others') ?? null; // the other of the two settings
-  const past = [],
-    future = [];
+  const histories = [0, 1].map(() => ({ past: [], future: [] })); // of each setting
   let saving = 0,
     lastUndo = { what: '', at: 0 };
 
@@ -39,6 +38,7 @@ Easel.desk = (() => {
   function change(what, { about = Object.keys(what).join(), undo = true } = {}) {
     if (undo && Object.keys(what).some(name => MIX.includes(name))) {
       const now = performance.now();
+      const { past, future } = histories[slot];
       if (about !== lastUndo.what || now - lastUndo.at > 800) past.push(mix());
       lastUndo = { what: about, at: now };
       if (past.length > MOST_UNDO) past.shift();
@@ -73,7 +73,7 @@ Easel.desk = (() => {
   function flip(to) {
     if (to === slot) return;
     const mine = mix();
-    past.push(mine);
+    lastUndo = { what: '', at: 0 };
     state = { ...state, ...(others ?? mine) };
     others = mine;
     slot = to;
@@ -178,7 +178,7 @@ Easel.desk = (() => {
   }
 
   /** Puts a mixture as the studio tells of it back on the desk. */
-  function open(told, picture = null) {
+  function open(told, picture = null, notes = state.notes) {
     const { mix: how, models, vae_from: file, loras } = told;
     change({
       models,
@@ -190,6 +190,8 @@ Easel.desk = (() => {
       dtype: how.dtype ?? '',
       pruned: how.pruned,
       loras,
+      name: '',
+      notes,
       ...(picture && {
         picture: Object.fromEntries(Object.keys(FIRST.picture).map(name => [name, picture[name]])),
       }),
@@ -207,8 +209,8 @@ Easel.desk = (() => {
     offered,
     begin,
     change,
-    undo: () => step(past, future),
-    redo: () => step(future, past),
+    undo: () => step(histories[slot].past, histories[slot].future),
+    redo: () => step(histories[slot].future, histories[slot].past),
     flip,
     open,
     post,
@@ -236,10 +238,10 @@ Easel.desk = (() => {
       return slot;
     },
     get canUndo() {
-      return past.length > 0;
+      return histories[slot].past.length > 0;
     },
     get canRedo() {
-      return future.length > 0;
+      return histories[slot].future.length > 0;
     },
   };
 })();

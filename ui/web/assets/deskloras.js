@@ -6,7 +6,14 @@ Easel.deskLoras = () => {
   const rows = make('ul', { class: 'lora-rows', tabindex: -1, 'aria-label': say('desk.loras') });
   const fits = new Map(); // "model\nlora" -> what is known of how they fit
   const summary = make('summary');
-  const props = { value: '', choices: [], label: say('desk.loras'), bare: true, none: say('loras.add') };
+  const head = make(
+    'div',
+    { class: 'lora-head', 'aria-hidden': 'true' },
+    make('span'),
+    make('span', {}, say('loras.unet')),
+    make('span', {}, say('loras.text')),
+  );
+  const props = { value: '', choices: [], label: say('desk.loras'), bare: true, none: say('loras.add'), find: say('loras.find') };
   const slot = make('div', { id: 'desk-add-lora' });
   const showPicker = Easel.picker({ element: slot, props, trigger: add });
 
@@ -122,11 +129,11 @@ Easel.deskLoras = () => {
       .filter(one => one.kind === 'lora' && !one.problem && !one.hidden)
       .map(one => ({ name: one.name, group: one.family ?? '', note: one.detail }));
     showPicker();
-    rows.hidden = !loras.length;
+    rows.hidden = head.hidden = !loras.length;
     renew(rows, loras.map(row));
   }
   const maker = Easel.loraMaker();
-  const node = make('details', { class: 'desk-loras' }, summary, slot, rows, maker.node);
+  const node = make('details', { class: 'desk-loras' }, summary, slot, head, rows, maker.node);
   desk.changed.on(show);
   Easel.models.changed.on(show);
   return { node, show };

@@ -9,11 +9,13 @@ const finding = Easel.finding();
 preview.acts.append(sheets.menu.button, finding.button);
 
 const meaning = make('span');
+const rules = make('b', { hidden: true }, say('mixer.rules'));
 const legend = make(
   'div',
   { class: 'legend' },
   make('span', {}, meaning, ` ${say('mixer.legend')}`),
   make('span', {}, say('mixer.legend.bars')),
+  rules,
 );
 
 element.querySelector('.host').append(
@@ -46,6 +48,7 @@ element.querySelector('.host').append(
 function explain() {
   const [upper, lower] = Easel.desk.byBlock();
   legend.hidden = !upper;
+  rules.hidden = !Easel.desk.mixture().mix.elemental;
   if (lower) meaning.textContent = say('mixer.two', { upper: upper.meaning, lower: lower.meaning });
   else if (upper) meaning.textContent = upper.meaning;
 }

@@ -191,16 +191,20 @@ Easel.finding = () => {
   });
   const together = make('input', { type: 'checkbox' });
   together.checked = true;
-  const judge = make('select', { 'aria-label': say('finding.judge') });
+  const judge = make('select', { 'aria-label': say('finding.judge'), onchange: showLike });
+  const like = make('select', { 'aria-label': say('finding.like') });
+  const likeBox = make('span', { class: 'select', hidden: true }, like);
+  const hint = make('p', { class: 'quiet' });
   const said = make('p', { class: 'reason danger', role: 'alert', hidden: true });
   const earlier = make('button', { class: 'btn', onclick: goOn, hidden: true }, say('finding.earlier'));
   menu.append(
-    make('p', { class: 'quiet' }, say('finding.hint')),
+    hint,
     make('b', {}, say('finding.blocks')),
     make('div', { class: 'acts' }, ticks.map(([, label]) => label)),
     make('label', { class: 'check' }, together, say('finding.together')),
     make('b', {}, say('finding.judge')),
     make('span', { class: 'select' }, judge),
+    likeBox,
     make(
       'div',
       { class: 'acts' },
@@ -228,8 +232,22 @@ Easel.finding = () => {
     const before = judge.value || 'person';
     judge.replaceChildren(...options.map(([value, word]) => make('option', { value }, say(word))));
     judge.value = options.some(([value]) => value === before) ? before : 'person';
+    showLike();
     earlier.hidden = !searches.length;
     earlier.dataset.search = searches[0] ?? '';
+  }
+
+  /** The pictures that a mix may come near to: what B or A alone paints, or the one that is shown. */
+  function showLike() {
+    const [a, b] = desk.state.models.map(name => mixing.reference(name)?.id);
+    const offered = [
+      [b, say('finding.like.alone', { letter: 'B' })],
+      [a, say('finding.like.alone', { letter: 'A' })],
+      [mixing.shown?.id, say('finding.like.shown')],
+    ].filter(([id]) => id);
+    like.replaceChildren(...offered.map(([value, text]) => make('option', { value }, text)));
+    likeBox.hidden = judge.value !== 'likeness';
+    patch.text(hint, say(judge.value === 'person' ? 'finding.hint' : 'finding.hint.alone'));
   }
 
   function goOn() {
@@ -250,7 +268,7 @@ Easel.finding = () => {
       blocks: desk.names().filter(name => wanted.some(fits => fits.test(name))),
       together: together.checked,
       judge: judge.value,
-      reference: judge.value === 'likeness' ? (mixing.shown?.id ?? null) : null,
+      reference: judge.value === 'likeness' ? Number(like.value) || null : null,
     };
     try {
       const made = await ask('api/desk/searches', desk.post(body));

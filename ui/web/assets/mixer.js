@@ -9,6 +9,7 @@ Easel.mixer = () => {
     ['MID', /^M/, 'mid'],
     ['OUT', /^OUT/, 'out'],
   ];
+  const KNOB = 0.15; // of the way: how near to the knob a finger must be
   const FINE = 0.1, // of the way the pointer goes
     STEP = 0.01,
     JUMP = 0.1;
@@ -61,6 +62,7 @@ Easel.mixer = () => {
         'aria-label': say('mixer.value', { name: label }),
         onchange: event => typed(name, parameter, event.target),
         onfocus: event => event.target.select(),
+        onkeydown: event => event.key === 'Escape' && leave(event.target, name, parameter),
       });
       const range = make('input', {
         type: 'range',
@@ -98,7 +100,13 @@ Easel.mixer = () => {
   function typed(name, parameter, box) {
     const value = Number(box.value.trim().replace(',', '.'));
     if (box.value.trim() && Number.isFinite(value)) set(name, parameter.key, value);
-    show();
+    box.value = values(parameter.key)[name].toFixed(2); // also when it was no number
+  }
+
+  /** As it was before something was typed. */
+  function leave(box, name, parameter) {
+    box.value = values(parameter.key)[name].toFixed(2);
+    box.blur();
   }
 
   function nudge(event, name, parameter) {
@@ -127,6 +135,10 @@ Easel.mixer = () => {
 
   function grab(event, name, parameter) {
     if (event.button) return;
+    const own = faders.find(one => one.range === event.target);
+    const knob = limited(values(parameter.key)[name], own);
+    // A finger that does not touch the knob wants to scroll.
+    if (event.pointerType === 'touch' && Math.abs(place(own, event.clientY) - knob) > KNOB) return;
     event.target.focus();
     drag = { key: parameter.key, name, y: event.clientY, before: values(parameter.key), at: Date.now(), last: null };
     event.target.setPointerCapture(event.pointerId);

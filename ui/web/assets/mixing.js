@@ -19,7 +19,8 @@ Easel.mixing = (() => {
     pair = '', // the models they are of
     comparing = null, // job
     kept = memory.get('desk.kept'), // { job, name, only_recipe }: the save under way
-    keeping = null; // its view
+    keeping = null, // its view
+    isAsking = false; // whether it has been asked for, and has not begun
   const references = new Map(); // what A or B alone paints: key -> thumb
   let wanted = null; // the reference that is being painted { key, job }
   let isSeen = false;
@@ -57,6 +58,13 @@ Easel.mixing = (() => {
     running = null;
     problem = null;
     if (old) Easel.live.stop(old, 'now');
+    const before = !again && earlier.find(isPresent);
+    if (before) {
+      shown = before;
+      live = null;
+      changed.tell();
+      return;
+    }
     try {
       const job = await ask('api/jobs', desk.post(body));
       if (asked !== key) {
@@ -194,6 +202,7 @@ Easel.mixing = (() => {
 
   function bringBack(row) {
     shown = row;
+    if (!earlier.some(one => one.id === row.id)) earlier = [row, ...earlier].slice(0, STRIP);
     desk.open(row.request.mixture, row.request.picture);
     asked = JSON.stringify(order());
     changed.tell();
@@ -244,6 +253,8 @@ Easel.mixing = (() => {
   // Keeping it
 
   async function keep({ onlyRecipe }) {
+    if (isAsking || kept?.job) return;
+    isAsking = true;
     const { notes } = desk.state;
     const body = { kind: 'merge', mixture: desk.mixture(), name: desk.title(), only_recipe: onlyRecipe, notes };
     keeping = null;
@@ -253,6 +264,7 @@ Easel.mixing = (() => {
     } catch (error) {
       kept = { name: body.name, onlyRecipe, problem: { problem: error.problem ?? error.message, fix: error.fix } };
     }
+    isAsking = false;
     memory.set('desk.kept', kept.job ? kept : null);
     if (kept.job) catchUp(kept.job, hearWork);
     changed.tell();
@@ -269,6 +281,8 @@ Easel.mixing = (() => {
       memory.set('desk.kept', null);
       const isDone = view.stage === 'done' && !view.problem;
       kept = { ...kept, job: null, isDone, problem: view.problem ?? null, isStopped: isDone && view.share < 1 };
+      // The name is taken now: the next one is another.
+      if (isDone && desk.state.name.trim() === kept.name) desk.change({ name: '' });
       look();
     }
     changed.tell();
@@ -293,7 +307,7 @@ Easel.mixing = (() => {
   /** Puts the recipe of a model, or of the model of a picture, on the desk and goes there. Throws { problem, fix }. */
   async function openRecipe(of) {
     const told = await ask(`api/desk/recipe?${new URLSearchParams(of)}`);
-    desk.open(told.mixture, told.picture);
+    desk.open(told.mixture, told.picture, told.notes);
     document.querySelector('[data-tab-id="merge"]')?.click();
   }
 

@@ -28,7 +28,7 @@ Easel.picker = ({ element, props, trigger, face = null }) => {
     'aria-expanded': 'true',
     'aria-autocomplete': 'list',
     'aria-label': say('models.find'),
-    placeholder: say('models.find'),
+    placeholder: props.find ?? say('models.find'),
     autocomplete: 'off',
     oninput: () => draw(),
     onkeydown: keys,

@@ -53,6 +53,7 @@ Easel.sheets = () => {
   // What is shown
 
   async function open(which) {
+    if (which) memory.set('desk.last_sheet', which);
     job = which;
     memory.set('desk.sheet', job);
     view = told = null;
@@ -84,7 +85,9 @@ Easel.sheets = () => {
     const done = Object.keys(cells).length;
     const isRunning = state === 'queued' || state === 'running';
     patch.text(title, say(rows.length ? 'sheet.grid' : 'sheet.title'));
-    patch.text(line, [say('sheet.done', { n: done, of: count }), isRunning && view?.line].filter(Boolean).join(' · '));
+    const stopped = state === 'stopped' && say('sheet.stopped');
+    const hint = done > 0 && !isRunning && say('sheet.hint');
+    patch.text(line, [say('sheet.done', { n: done, of: count }), stopped, hint].filter(Boolean).join(' · '));
     stop.hidden = !isRunning;
     bar.hidden = !isRunning;
     const share = view?.share ?? 0;
@@ -145,7 +148,7 @@ Easel.sheets = () => {
     if (event.key === 'Escape' && node.offsetParent && !document.querySelector(':popover-open')) open(null);
   });
 
-  const menu = Easel.sheetMenu({ begin, blocks });
+  const menu = Easel.sheetMenu({ begin, blocks, reopen: () => open(memory.get('desk.last_sheet')) });
   desk.offered.on(() => {
     const before = memory.get('desk.sheet');
     if (before) open(before);
@@ -154,8 +157,8 @@ Easel.sheets = () => {
 };
 
 /** Which sheet: the block sheet with one press, or two things to go over, each with its values. */
-Easel.sheetMenu = ({ begin, blocks }) => {
-  const { make, icon, patch, say } = Easel;
+Easel.sheetMenu = ({ begin, blocks, reopen }) => {
+  const { make, icon, patch, say, memory } = Easel;
   const { desk } = Easel;
   const node = make('div', { class: 'weight-menu', popover: 'auto', 'data-esc': '', role: 'dialog' });
   node.setAttribute('aria-label', say('sheet.menu'));
@@ -242,6 +245,7 @@ Easel.sheetMenu = ({ begin, blocks }) => {
     function read() {
       const how = AXES[kind.value];
       if (!how) return [];
+      if (!how.split(values.value).length) throw Object.assign(new Error(), { problem: say('sheet.no_values') });
       const title = { block: block.value, share: 'B', seed: say('field.seed'), cfg: say('field.cfg') }[kind.value];
       return how.split(values.value).map(value => ({
         label: [title, value.slice(0, 120)].filter(Boolean).join(' '),
@@ -249,7 +253,7 @@ Easel.sheetMenu = ({ begin, blocks }) => {
       }));
     }
     begun();
-    return { box, show, read };
+    return { box, show, read, size: () => AXES[kind.value]?.split(values.value).length ?? 0 };
   }
 
   let across, down;
@@ -270,6 +274,8 @@ Easel.sheetMenu = ({ begin, blocks }) => {
     }
     across.show();
     down.show();
+    last.hidden = !memory.get('desk.last_sheet');
+    count();
     blockSheet.disabled = !desk.byBlock().length || desk.state.models.filter(Boolean).length < 2;
   }
   node.addEventListener('toggle', event => event.newState === 'open' && open());
@@ -286,12 +292,22 @@ Easel.sheetMenu = ({ begin, blocks }) => {
   }
 
   const blockSheet = make('button', { class: 'btn', onclick: () => act(blocks) }, say('sheet.blocks'));
+  const last = make('button', { class: 'btn', onclick: () => act(reopen), hidden: true }, say('sheet.last'));
   const grid = async () => begin(across.read(), down.read());
+  const paint = make('button', { class: 'btn', onclick: () => act(grid) }, say('sheet.begin'));
+
+  /** How many pictures it will be. */
+  function count() {
+    const n = across.size() * Math.max(1, down.size());
+    patch.text(paint, n ? say('sheet.begin.count', { n }) : say('sheet.begin'));
+  }
+  body.addEventListener('input', count);
+  body.addEventListener('change', count);
   node.append(
     blockSheet,
     make('p', { class: 'quiet' }, say('sheet.blocks.hint')),
     body,
-    make('div', { class: 'acts' }, make('button', { class: 'btn', onclick: () => act(grid) }, say('sheet.begin'))),
+    make('div', { class: 'acts' }, paint, last),
     said,
   );
   return { node, button };

@@ -85,6 +85,11 @@ function showDevice(view) {
 }
 
 Easel.live.news.device.on(showDevice);
+Easel.live.news.connection.on(isThere => {
+  pill.classList.toggle('lost', !isThere);
+  if (!isThere) patch.text(count, say('queue.lost'));
+  else showDevice(Easel.live.device);
+});
 Easel.live.news.job.on(drawList);
 document.addEventListener('click', event => {
   if (!list.hidden && !event.target.closest('.queue')) setOpen(false);

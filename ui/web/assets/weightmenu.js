@@ -52,6 +52,7 @@ Easel.weightMenu = () => {
     make('input', { type: 'number', value, step, 'aria-label': say(label), title: say(label) });
   const scale = number('weights.factor', 0.5, 0.1);
   const seed = number('weights.seed', 1, 1);
+  let used = null; // the seed of the last weights by chance
 
   const act = (word, doing) => make('button', { class: 'btn', onclick: doing }, say(word));
 
@@ -175,9 +176,9 @@ Easel.weightMenu = () => {
       act('weights.scale', () => all(value => value * scale.valueAsNumber, 'scale')),
       scale,
       act('weights.chance', () => {
-        const draw = chance(seed.valueAsNumber);
-        all(draw, `chance ${seed.value}`);
-        seed.valueAsNumber += 1;
+        if (seed.valueAsNumber === used) seed.valueAsNumber += 1;
+        used = seed.valueAsNumber;
+        all(chance(used), `chance ${used}`);
       }),
       seed,
     ),

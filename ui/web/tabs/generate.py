@@ -124,7 +124,7 @@ def _loras(services: WebServices, words: Words) -> dict[str, Any]:
     with gr.Column(elem_classes="loras"):
         add = ModelPicker(
             "", choices=offers.lora_choices(services), none=words("loras.add"), label=words("field.loras"),
-            elem_id="field-add_lora",
+            find=words("loras.find"), elem_id="field-add_lora",
         )  # fmt: skip
         return {"add_lora": add, "loras": Loras([], elem_id="field-loras")}
 
