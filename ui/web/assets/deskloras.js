@@ -13,7 +13,8 @@ Easel.deskLoras = () => {
     make('span', {}, say('loras.unet')),
     make('span', {}, say('loras.text')),
   );
-  const props = { value: '', choices: [], label: say('desk.loras'), bare: true, none: say('loras.add'), find: say('loras.find') };
+  const told = { label: say('desk.loras'), none: say('loras.add'), find: say('loras.find') };
+  const props = { value: '', choices: [], bare: true, ...told };
   const slot = make('div', { id: 'desk-add-lora' });
   const showPicker = Easel.picker({ element: slot, props, trigger: add });
 
