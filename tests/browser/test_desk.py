@@ -29,7 +29,7 @@ class Desk:
         self.easel, self.page, self.studio = easel, easel.page, studio
         self.method = self.page.locator(".deskbar select").nth(0)
         self.curve = self.page.locator(".deskbar select").nth(1)
-        self.name = self.page.get_by_role("textbox", name="Name", exact=True)
+        self.name = self.page.get_by_role("textbox", name="Name of the mix")
         self.save_model = self.page.locator("#save-model")
         self.save_recipe = self.page.locator("#save-recipe")
         self.ready = self.page.locator(".preflight")
@@ -188,6 +188,16 @@ def test_a_number_can_be_typed_and_nonsense_changes_nothing(desk: Desk) -> None:
     box.fill("much")
     box.press("Tab")
     expect(box).to_have_value("0.25")
+    fader = desk.fader("IN06")
+    fader.press("Enter")
+    desk.page.keyboard.type("0.75")
+    desk.page.keyboard.press("Enter")
+    expect(fader).to_be_focused()
+    fader.press("Enter")
+    desk.page.keyboard.type("0.1")
+    desk.page.keyboard.press("Escape")
+    expect(fader).to_be_focused()
+    assert desk.values()["IN06"] == 0.75
 
 
 def test_a_curve_is_kept_under_a_name_and_deleted(desk: Desk) -> None:
@@ -481,7 +491,7 @@ def test_it_fits_the_window_and_every_control_has_a_name(
     box = desk.save_model.bounding_box()
     assert box and box["y"] + box["height"] <= height and box["x"] + box["width"] <= width
     page.get_by_text("LoRAs in the mix · none").click()
-    page.get_by_text("VAE, notes").click()
+    page.get_by_text("More · VAE of A").click()
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('.deskpage :is(button, input, textarea, select, a[href], summary)')]
             .filter(node => node.offsetParent && !(node.getAttribute('aria-label') || node.textContent.trim()

@@ -107,6 +107,23 @@ Easel.deskBar = () => {
     return { box, node: make('label', { class: 'inline' }, say(key), make('span', { class: 'select' }, box)) };
   }
 
+  /** In groups by how many models they take. */
+  function methodsBySize() {
+    const sizes = {
+      'desk.methods.one': one => one.high === 1,
+      'desk.methods.two': one => one.low === 2 && one.high === 2,
+      'desk.methods.three': one => one.low === 3 && one.high === 3,
+      'desk.methods.any': one => one.high !== one.low,
+    };
+    return Object.entries(sizes).map(([word, fits]) =>
+      make(
+        'optgroup',
+        { label: say(word) },
+        desk.offers.methods.filter(fits).map(one => make('option', { value: one.key }, one.label)),
+      ),
+    );
+  }
+
   /** The numbers that are the same for all blocks. */
   function drawSettings() {
     const how = desk.method();
@@ -213,7 +230,11 @@ Easel.deskBar = () => {
 
   async function savePreset() {
     const wanted = name.value.trim();
-    if (!wanted || !first()) return name.focus();
+    if (!wanted || !first()) {
+      patch.text(said, say('desk.curve.unnamed'));
+      said.hidden = false;
+      return name.focus();
+    }
     const old = desk.offers.presets.find(one => one.own && one.name.toLowerCase() === wanted.toLowerCase());
     await tell(
       { method: 'PUT', body: { name: wanted, weights: desk.weights(first()), version: old?.version ?? null } },
@@ -244,7 +265,7 @@ Easel.deskBar = () => {
     return make('button', { class: 'btn sq', title: say(key), 'aria-label': say(key), onclick }, icon(iconName));
   }
 
-  const overall = make('span', { class: 'quiet overall' });
+  const overall = make('span', { class: 'quiet overall', title: say('desk.overall.title') });
   const undo = button('undo', 'desk.undo', desk.undo);
   const redo = button('redo', 'desk.redo', desk.redo);
   const swap = button('swap', 'desk.swap', swapModels);
@@ -264,8 +285,7 @@ Easel.deskBar = () => {
 
   function show() {
     if (!desk.offers) return;
-    if (!method.box.length)
-      method.box.append(...desk.offers.methods.map(one => make('option', { value: one.key }, one.label)));
+    if (!method.box.length) method.box.append(...methodsBySize());
     method.box.value = desk.state.method;
     const how = desk.method();
     patch.text(meaning, `${how.meaning} ${how.formula}`);

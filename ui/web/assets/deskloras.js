@@ -145,7 +145,7 @@ Easel.loraMaker = () => {
   const { make, patch, say } = Easel;
   const { desk } = Easel;
   const box = (type, label, more = {}) => make('input', { type, 'aria-label': say(label), ...more });
-  const name = box('text', 'lora.name', { placeholder: say('lora.name'), maxlength: 200 });
+  const name = box('text', 'lora.name', { placeholder: say('lora.name'), maxlength: 200, oninput: () => tell('') });
   const rank = box('number', 'lora.rank', { min: 1, max: 1024, placeholder: say('lora.rank.open') });
   const energy = box('number', 'lora.energy', { min: 0.01, max: 1, step: 0.01, placeholder: say('lora.rank.open') });
   const add = make('button', { class: 'btn', onclick: () => begin(adding()) }, say('lora.add'));

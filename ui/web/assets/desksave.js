@@ -6,7 +6,7 @@ Easel.deskCheck = () => {
 
   const sentence = ({ problem, fix }) => [problem, fix].filter(Boolean).join('; ');
   const good = text => make('span', { class: 'ok' }, icon('check', 14), text);
-  const care = text => make('span', { class: 'care' }, icon('warn', 14), text);
+  const care = (text, title = '') => make('span', { class: 'care', title }, icon('warn', 14), text);
 
   /** Why it cannot be kept, { problem, fix }; null when it can. */
   function obstacle() {
@@ -35,7 +35,7 @@ Easel.deskCheck = () => {
       why ? make('b', { class: 'bad' }, say('desk.not_ready')) : make('b', {}, say('desk.ready')),
       why && care(sentence(why)),
       good(say('desk.family', { family: check.family })),
-      check.matched !== null && (isAll ? good(matched) : care(matched)),
+      check.matched !== null && (isAll ? good(matched) : care(matched, say('desk.tensors.others'))),
       good(say('desk.memory', { size: models.size(check.memory) })),
       good(say('desk.disk', { size: models.size(check.size), free: models.size(check.free) })),
       make('span', {}, say('desk.about', { s: Math.max(1, Math.round(check.seconds)) })),
@@ -57,7 +57,10 @@ Easel.deskSave = ({ obstacle }) => {
     autocomplete: 'off',
     spellcheck: 'false',
     'aria-label': say('desk.name'),
-    oninput: event => desk.change({ name: event.target.value }),
+    oninput: event => {
+      if (!mixing.kept?.job) mixing.forgetKept();
+      desk.change({ name: event.target.value });
+    },
   });
   const dtype = make(
     'select',

@@ -22,8 +22,9 @@ Easel.deskPreview = () => {
     picture.classList.toggle('stale', Boolean(isStale));
     bar.hidden = !live;
     bar.style.setProperty('--p', `${100 * (live?.share ?? 0)}%`);
-    patch.text(seconds, live ? (live.line ?? '') : shown ? say('desk.seconds', { s: shown.seconds.toFixed(1) }) : '');
     const [letter] = mixing.lacking;
+    const took = source && !letter && shown ? say('desk.seconds', { s: shown.seconds.toFixed(1) }) : '';
+    patch.text(seconds, live ? (live.line ?? '') : took);
     hint.hidden = Boolean(!letter && (source || problem));
     if (letter) image.hidden = true;
     patch.text(hint, letter ? say('desk.choose', { letter }) : say('desk.wait'));

@@ -106,7 +106,8 @@ Easel.finding = () => {
     const row = number === null ? null : told.pictures[number];
     const name = say(isPerson ? ['finding.best', 'finding.new'][k] : 'finding.best');
     const caption = make('figcaption', {}, name);
-    if (!row) return make('figure', { 'data-key': `blank ${k}` }, make('span', { class: 'cell' }), caption);
+    const blank = make('span', { class: 'cell blank' }, say('finding.blank'));
+    if (!row) return make('figure', { 'data-key': `blank ${k}` }, blank, caption);
     const which = ['best', 'new'][k];
     const label = isPerson && told.state === 'asking' ? say('finding.press', { name }) : name;
     return make(

@@ -42,7 +42,7 @@ Easel.mixer = () => {
     return make(
       'div',
       { class: `grp ${tone}`, role: 'group', 'aria-label': say(`mixer.group.${tone}`), '--n': own.length },
-      make('b', {}, title),
+      make('b', { title: say(`mixer.group.${tone}`) }, title),
       make(
         'div',
         { class: 'faders' },
@@ -59,10 +59,11 @@ Easel.mixer = () => {
       const number = make('input', {
         type: 'text',
         inputmode: 'decimal',
+        tabindex: -1, // Enter on the fader goes there: half as many stops on the way through the page
         'aria-label': say('mixer.value', { name: label }),
         onchange: event => typed(name, parameter, event.target),
         onfocus: event => event.target.select(),
-        onkeydown: event => event.key === 'Escape' && leave(event.target, name, parameter),
+        onkeydown: event => back(event, name, parameter),
       });
       const range = make('input', {
         type: 'range',
@@ -103,13 +104,23 @@ Easel.mixer = () => {
     box.value = values(parameter.key)[name].toFixed(2); // also when it was no number
   }
 
+  const back = (event, name, parameter) => {
+    if (event.key === 'Escape') leave(event.target, name, parameter);
+    if (event.key === 'Enter') faders.find(one => one.number === event.target).range.focus();
+  };
+
   /** As it was before something was typed. */
   function leave(box, name, parameter) {
     box.value = values(parameter.key)[name].toFixed(2);
-    box.blur();
+    faders.find(one => one.number === box).range.focus();
   }
 
   function nudge(event, name, parameter) {
+    if (event.key === 'Enter') {
+      event.preventDefault();
+      faders.find(one => one.range === event.target).number.focus();
+      return;
+    }
     const way = { ArrowUp: STEP, ArrowRight: STEP, ArrowDown: -STEP, ArrowLeft: -STEP, PageUp: JUMP, PageDown: -JUMP };
     const by = way[event.key];
     if (!by || event.ctrlKey || event.metaKey) return;

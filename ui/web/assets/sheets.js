@@ -187,7 +187,7 @@ Easel.sheetMenu = ({ begin, blocks, reopen }) => {
       change: (value, block) => ({ weights: { [desk.byBlock()[0].key]: { [block]: number(value) } } }),
     },
     curve: { first: () => 'GRAD_V, GRAD_A, COSINE, SMOOTHSTEP', split: parts, change: curve },
-    method: { first: () => 'weighted_sum, slerp, cosine_a', split: parts, change: value => ({ method: value }) },
+    method: { first: methodsToTry, split: parts, change: value => ({ method: methodOf(value) }) },
     seed: { first: () => '1, 2, 3', split: parts, change: value => ({ picture: { seed: number(value) } }) },
     prompt: { first: () => desk.state.picture.prompt, split: lines, change: value => ({ picture: { prompt: value } }) },
     cfg: { first: () => '3, 5, 7', split: parts, change: value => ({ picture: { cfg: number(value) } }) },
@@ -200,6 +200,21 @@ Easel.sheetMenu = ({ begin, blocks, reopen }) => {
     const names = isOne ? [undefined, text] : text.split(PLUS).map(one => one.trim());
     if (!isOne && names.length < 2) names.unshift(undefined);
     return { models: desk.state.models.map((name, k) => names[k] ?? name) };
+  }
+
+  /** Labels of methods that take as many models as stand on the desk. */
+  function methodsToTry() {
+    const count = desk.state.models.filter(Boolean).length;
+    const fit = desk.offers.methods.filter(one => one.low === count && one.high === count);
+    return fit.slice(0, 4).map(one => one.label).join(', ');
+  }
+
+  /** By its label or its key. */
+  function methodOf(text) {
+    const known = one => [one.label, one.key].some(name => name.toLowerCase() === text.toLowerCase());
+    const found = desk.offers.methods.find(known);
+    if (!found) throw Object.assign(new Error(), { problem: say('sheet.no_method', { text }) });
+    return found.key;
   }
 
   function number(text) {
