@@ -31,7 +31,7 @@ class Easel:
         self.ready()
 
     def ready(self) -> None:
-        expect(self.generate).to_be_visible()
+        expect(self.generate).to_be_attached()
         self.page.wait_for_function("window.Easel?.live.connected && Easel.live.device && Easel.form.values.sampler")
 
     def field(self, name: str) -> Locator:

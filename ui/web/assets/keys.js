@@ -34,6 +34,14 @@ Easel.address = (() => {
     openTab();
   });
 
+  // The address follows the tab, so that a page that is loaded anew opens where it was.
+  document.addEventListener('click', event => {
+    const tab = event.target.closest?.('[role="tab"][data-tab-id]')?.dataset.tabId;
+    if (!tab || parts()[0] === tab) return;
+    history.replaceState(null, '', `#${tab}`);
+    changed.tell();
+  });
+
   /** Goes to the tab that is named. */
   function openTab() {
     const [name] = parts();
