@@ -103,6 +103,9 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:unet[:text]][@BLOCKS]", help="A LoRA to add; may be repeated.")
     ] = None,
+    image: Annotated[Path | None, typer.Option(metavar="PATH", help="A picture to paint over.")] = None,
+    strength: Annotated[str | None, typer.Option(metavar="F", help="How much of it changes, 0 to 1.")] = None,
+    mask: Annotated[Path | None, typer.Option(metavar="PATH", help="White is painted over, black stays.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE|DIR")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any field of the request.")
@@ -115,13 +118,15 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
 ) -> None:
     """Paint pictures from a text."""
     from ui.cli import generate as command
+    from ui.cli.over import Over
 
     given = {"prompt": prompt, "negative_prompt": negative, "model": model, "vae": vae}
     given |= {"sampler": sampler, "schedule": schedule}
     numbers = {"steps": steps, "cfg": cfg, "seed": seed, "count": count}
     fields = command.read_fields(given, numbers, size, settings or [])
     loras = tuple(lora or ())
-    around = command.Surroundings(folders(data, models), Hardware(device, attention), output, as_json, loras)
+    over = Over(image, mask, strength)
+    around = command.Surroundings(folders(data, models), Hardware(device, attention), output, as_json, loras, over)
     command.run(fields, around)
 
 

@@ -22,9 +22,11 @@ from pipelines.jobs.orders import blocks_in
 from pipelines.jobs.setup import PainterSetup
 from pipelines.jobs.worker import Work
 from pipelines.models.asked import model_of, parts_of
+from pipelines.storage.sources import SourceStore
 from ui.cli.lora import Spec, block_weights_of, pick_lora, read_spec
 from ui.cli.models import pick
 from ui.cli.options import Folders, Hardware
+from ui.cli.over import NOTHING_THERE, Over, own_fields, painted_over, sized
 
 TEXT_FIELDS = frozenset(name for name, field in GenerateRequest.model_fields.items() if field.annotation is str)
 
@@ -144,6 +146,7 @@ class Surroundings:
     as_json: bool
     loras: tuple[str, ...] = ()
     """`FILE[:unet[:text]][@BLOCKS]`, as typed."""
+    over: Over = NOTHING_THERE
 
 
 def chosen(spec: Spec, info: ModelInfo, model: ModelInfo, folders: Folders) -> dict[str, Any]:
@@ -161,8 +164,12 @@ def run(fields: Mapping[str, Any], around: Surroundings) -> None:
     if loras:
         asked = [chosen(spec, info, models.usable, around.folders) for spec, info in zip(specs, loras, strict=True)]
         fields = {**fields, "loras": asked}
-    request = build_request(fields, models.usable)
-    files = targets(around.output, request)
+    sources = SourceStore(around.folders.data.sources)
+    own = own_fields(fields)
+    asked_for = sized({name: value for name, value in fields.items() if name not in own}, around.over, sources)
+    picture = build_request(asked_for, models.usable)
+    request = painted_over(picture, own, around.over, sources)
+    files = targets(around.output, picture)
     setup = PainterSetup(
         models=models.folders, outputs=around.folders.data.outputs, sources=around.folders.data.sources,
         own_models=around.folders.data.models,
