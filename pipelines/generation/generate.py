@@ -15,7 +15,7 @@ from pipelines.generation.conditioning import Conditioning, encode
 from pipelines.generation.denoise import Denoised, denoise
 from pipelines.generation.forecast import Forecast
 from pipelines.generation.ground import Ground
-from pipelines.generation.guidance import GuidedDenoiser, StoppedNow
+from pipelines.generation.guidance import GuidedDenoiser, RegionalDenoiser, StoppedNow
 from pipelines.generation.knowledge import Canvas
 from pipelines.generation.noise import Noise
 from pipelines.generation.pictures import Decoder
@@ -65,8 +65,11 @@ def generate(
         for start in range(first, request.count, thrift.at_once)
     ]
     with watched(Phase.DENOISING):
-        negative = request.negative_prompt if request.cfg != 1 else None
-        conditioning = encode(model, request.prompt, negative, clip_skip=request.clip_skip)
+        words = [(one.prompt, one.negative) for one in over.words] if over is not None else []
+        conditionings = [
+            encode(model, prompt, negative if request.cfg != 1 else None, clip_skip=request.clip_skip)
+            for prompt, negative in words or [(request.prompt, request.negative_prompt)]
+        ]
         previewer = Previewer(model, request.preview_every)
     decoder = Decoder(model, tiled=thrift.tiled)
     steps = request.steps if over is None else int(request.steps * over.strength)
@@ -74,7 +77,7 @@ def generate(
     for indices in batches:
         if stop.after_picture:
             return
-        batch = Batch(request, model, conditioning, indices, decoder, over)
+        batch = Batch(request, model, conditionings, indices, decoder, over)
         try:
             yield from batch.paint(stop, previewer, forecast)
         except StoppedNow:
@@ -87,7 +90,8 @@ class Batch:
 
     request: GenerateRequest
     model: LoadedModel
-    conditioning: Conditioning
+    conditionings: Sequence[Conditioning]
+    """One; or one for each place that has words of its own."""
     indices: Sequence[int]
     decoder: Decoder
     over: Ground | None = None
@@ -115,12 +119,18 @@ class Batch:
             yield Painted(index, request.seed_of(index), image, seconds)
         forecast.batch_done()
 
-    def _denoiser(self, stop: StopSignal) -> GuidedDenoiser:
+    def _denoiser(self, stop: StopSignal) -> GuidedDenoiser | RegionalDenoiser:
         canvas = Canvas(self.request.width, self.request.height, len(self.indices), tiled=self.decoder.tiled)
         hint = None if self.over is None else self.over.hint
-        return GuidedDenoiser(self.model, self.conditioning, self.request.cfg, canvas, stop, hint)
+        each = [
+            GuidedDenoiser(self.model, conditioning, self.request.cfg, canvas, stop, hint)
+            for conditioning in self.conditionings
+        ]
+        if self.over is None or not self.over.words:
+            return each[0]
+        return RegionalDenoiser([(one, words.share) for one, words in zip(each, self.over.words, strict=True)])
 
-    def _walk(self, denoiser: GuidedDenoiser) -> Iterator[Denoised]:
+    def _walk(self, denoiser: GuidedDenoiser | RegionalDenoiser) -> Iterator[Denoised]:
         request, numerics, noise = self.request, NUMERICS[self.request.sampler], self._noise()
         strength = 1.0 if self.over is None else self.over.strength
         plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config, strength)

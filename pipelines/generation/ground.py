@@ -9,6 +9,16 @@ from pipelines.generation.schedules import Move, Walk
 
 
 @dataclass(frozen=True)
+class Words:
+    """What a place is painted by."""
+
+    prompt: str
+    negative: str
+    share: Tensor
+    """(1, 1, h, w): how much of each latent they decide; those of all places add up to 1."""
+
+
+@dataclass(frozen=True)
 class Ground:
     """Latents of a picture, and how much of it may change.
 
@@ -25,6 +35,8 @@ class Ground:
     """(1, 1, h, w), 0 stays and 1 is painted; None: all is painted."""
     strength: float = 1.0
     """The share of the steps that is walked."""
+    words: tuple[Words, ...] = ()
+    """Of places that have their own; empty: those of the request are for all."""
     hint: Tensor | None = None
     """(1, 5, h, w) that an inpainting UNet sees beside the noise: the mask, and the picture without what is hidden."""
 

@@ -1,5 +1,7 @@
 """What the network sees in the noise, guided by the words: the only place where the UNet runs."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -66,3 +68,23 @@ class GuidedDenoiser:
             return output
         uncond, cond = output.chunk(2)
         return torch.lerp(uncond, cond, self._cfg)
+
+
+class RegionalDenoiser:
+    """Several places, each with its own words: x0 is theirs, as much as each decides there."""
+
+    def __init__(self, parts: Sequence[tuple[GuidedDenoiser, Tensor]]) -> None:
+        """`parts`: each with its share, (1, 1, h, w); the shares add up to 1."""
+        self._parts = parts
+        self.prediction, self.table = parts[0][0].prediction, parts[0][0].table
+        self.latest: Tensor | None = None
+        """As `GuidedDenoiser.latest`."""
+
+    def level(self, sigma: float) -> Level:
+        return self.table.of(sigma)
+
+    def x0(self, x: Tensor, level: Level) -> Tensor:
+        """As `GuidedDenoiser.x0`."""
+        each = [share * part.x0(x, level) for part, share in self._parts]
+        self.latest = torch.stack(each).sum(dim=0)
+        return self.latest

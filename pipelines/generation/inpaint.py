@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipelines.core.inpaint import Area, Content, InpaintRequest
 from pipelines.generation.encoding import encode_pixels
-from pipelines.generation.ground import Ground
+from pipelines.generation.ground import Ground, Words
 from pipelines.generation.knowledge import sees_masks
 from pipelines.generation.masks import Box, Mask, Pixels, bounds, filled, on_latents, softened, window
 from pipelines.generation.seams import colours_matched
@@ -44,7 +44,7 @@ class Part:
         return most
 
     def scaled(self) -> tuple[Pixels, Sequence[Mask], Mask]:
-        """Pixels, masks and their sum at the size the network works at."""
+        """Pixels, masks and the most of them at the size the network works at."""
         return (
             _resized(self.pixels, self.size),
             [_mask_resized(m, self.size) for m in self.masks],
@@ -86,7 +86,7 @@ def part_of(request: InpaintRequest, pixels: Pixels, masks: Sequence[Mask]) -> P
 
 def ground_of(model: LoadedModel, part: Part, request: InpaintRequest, *, tiled: bool = False) -> Ground:
     """What the walk needs to know of the picture."""
-    pixels, _, mask = part.scaled()
+    pixels, masks, mask = part.scaled()
     here = _tensor(mask, model)
     kept = encode_pixels(model, pixels, tiled=tiled)
     latents, small = kept, _tensor(on_latents(mask), model)
@@ -106,7 +106,22 @@ def ground_of(model: LoadedModel, part: Part, request: InpaintRequest, *, tiled:
     hard = bool(((small == 0) | (small == 1)).all())
     # An inpainting UNet keeps what it is shown by itself; where the mask is soft it is held all the same.
     held = None if request.is_all or (hint is not None and hard) else small
-    return Ground(latents, kept, held, request.strength, hint)
+    return Ground(latents, kept, held, request.strength, _words(request, masks, model), hint)
+
+
+def _words(request: InpaintRequest, masks: Sequence[Mask], model: LoadedModel) -> tuple[Words, ...]:
+    """Whose words decide where: as much as each mask has there."""
+    if not request.regions:
+        return ()
+    picture = request.picture
+    told = [(region.prompt, region.negative_prompt) for region in request.regions]
+    if len(masks) > len(told):
+        told.insert(0, (picture.prompt, picture.negative_prompt))
+    most = np.stack([on_latents(mask) for mask in masks])
+    total = most.sum(axis=0)
+    most[0] += total == 0  # where nothing is painted it does not matter whose they are
+    shares = most / np.where(total == 0, 1, total)
+    return tuple(Words(*words, _tensor(share, model)) for words, share in zip(told, shares, strict=True))
 
 
 def _tensor(mask: Mask, model: LoadedModel) -> Tensor:

@@ -61,7 +61,10 @@ def test_without_a_mask_all_of_it_is_painted_at_its_own_size(inside: Easel, pict
         (("--image", "PICTURE", "--strength", "half"), "Strength 'half' is not a number; use 0 to 1"),
         (("--image", "PICTURE", "--strength", "0"), "At strength 0.0 no step of 20 is left; raise the strength"),
         (("--image", "PICTURE", "--strength", "0.01"), "At strength 0.01 no step of 20 is left; use 100 steps or more"),
-        (("--image", "PICTURE", "--set", "content=wool"), "Begin from cannot be 'wool'; use original, fill, noise, nothing"),
+        (
+            ("--image", "PICTURE", "--set", "content=wool"),
+            "Begin from cannot be 'wool'; use original, fill",
+        ),
         (("--image", "/nope.png"), "nope.png cannot be read; check its name"),
         (("--image", "/etc/hostname"), "hostname is damaged or no picture; use a PNG, JPEG or WebP file"),
     ],

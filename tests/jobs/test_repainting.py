@@ -239,6 +239,40 @@ def test_without_a_mask_all_of_it_is_painted_at_the_size_asked_for(
     assert np.abs(weak - before).mean() < np.abs(strong - before).mean() / 2
 
 
+class TestRegions:
+    LEFT, RIGHT = (slice(16, 64), slice(8, 40)), (slice(16, 64), slice(56, 88))
+
+    def painted(self, painter: Painter, sources: SourceStore, scene: Image.Image, left: str, right: str) -> np.ndarray:
+        plain = order(sources, as_bytes(scene), area=Area.WHOLE, soft_edge=0, strength=1.0, match_colour=False)
+        regions = tuple(
+            Region(mask=sources.keep(a_mask(255, part)).id, prompt=prompt)
+            for part, prompt in ((self.LEFT, left), (self.RIGHT, right))
+        )
+        return np.asarray(Image.open(result(painter, plain.model_copy(update={"regions": regions})))).astype(int)
+
+    def test_with_the_same_words_they_are_one_mask(
+        self, painter: Painter, sources: SourceStore, scene: Image.Image
+    ) -> None:
+        both = np.zeros((HEIGHT, WIDTH), np.uint8)
+        both[self.LEFT] = both[self.RIGHT] = 255
+        plain = order(
+            sources, as_bytes(scene), as_bytes(Image.fromarray(both)), area=Area.WHOLE, soft_edge=0, strength=1.0,
+            match_colour=False,
+        )  # fmt: skip
+        whole = np.asarray(Image.open(result(painter, plain))).astype(int)
+        apart = self.painted(painter, sources, scene, plain.picture.prompt, plain.picture.prompt)
+        assert np.abs(whole - apart).max() <= 1
+
+    def test_each_follows_its_own_words(self, painter: Painter, sources: SourceStore, scene: Image.Image) -> None:
+        words = "a red house", "a red house", "a yellow star in the night"
+        one, other = (self.painted(painter, sources, scene, words[0], right) for right in words[1:])
+        changed = np.abs(one - other)
+        assert changed[self.RIGHT].mean() > 2 * changed[self.LEFT].mean()
+        rest = np.ones((HEIGHT, WIDTH), bool)
+        rest[self.LEFT] = rest[self.RIGHT] = False
+        assert (changed[rest] == 0).all()
+
+
 class TestRefused:
     def told(self, painter: Painter, request: InpaintRequest) -> Event:
         return list(painter.perform(Work(request), StopSignal()))[-1]
