@@ -13,12 +13,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pipelines.core.inpaint import Area, Content, InpaintRequest
+from pipelines.core.inpaint import Area, Content, Fit, InpaintRequest
 from pipelines.generation.encoding import encode_pixels
 from pipelines.generation.ground import Ground, Words
 from pipelines.generation.knowledge import sees_masks
-from pipelines.generation.masks import Box, Mask, Pixels, bounds, filled, on_latents, softened, window
+from pipelines.generation.masks import (
+    Box,
+    Mask,
+    Pixels,
+    bounds,
+    cropped,
+    filled,
+    on_latents,
+    softened,
+    widened,
+    window,
+)
 from pipelines.generation.seams import colours_matched
+from pipelines.models.blueprint import PIXELS_PER_LATENT
 from pipelines.models.loading import LoadedModel
 
 
@@ -66,7 +78,8 @@ def part_of(request: InpaintRequest, pixels: Pixels, masks: Sequence[Mask]) -> P
     size = (request.picture.width, request.picture.height)
     whole = Box(0, 0, width, height)
     if request.is_all:
-        return Part(whole, pixels, [np.ones((height, width), np.float32)], [1.0], size)
+        seen = _met(pixels, size, request.fit)
+        return Part(whole, seen, [np.ones(seen.shape[:2], np.float32)], [1.0], size)
     given = [1 - mask if request.invert else mask for mask in masks]
     marked = bounds(np.max(given, axis=0))
     if marked is None:
@@ -84,11 +97,24 @@ def part_of(request: InpaintRequest, pixels: Pixels, masks: Sequence[Mask]) -> P
     return Part(box, pixels[box.part], soft, request.strengths, size)
 
 
+def _met(pixels: Pixels, size: tuple[int, int], fit: Fit) -> Pixels:
+    """What is seen of a picture of other proportions than `size`."""
+    match fit:
+        case Fit.CROP:
+            return cropped(pixels, size)
+        case Fit.FILL:
+            return widened(pixels, size)
+        case Fit.STRETCH | Fit.LATENT:
+            return pixels
+
+
 def ground_of(model: LoadedModel, part: Part, request: InpaintRequest, *, tiled: bool = False) -> Ground:
     """What the walk needs to know of the picture."""
     pixels, masks, mask = part.scaled()
     here = _tensor(mask, model)
     kept = encode_pixels(model, pixels, tiled=tiled)
+    if request.is_all and request.fit is Fit.LATENT:
+        kept = _stretched(encode_pixels(model, _on_grid(part.pixels), tiled=tiled), kept)
     latents, small = kept, _tensor(on_latents(mask), model)
     match request.content:
         case Content.FILL:
@@ -107,6 +133,17 @@ def ground_of(model: LoadedModel, part: Part, request: InpaintRequest, *, tiled:
     # An inpainting UNet keeps what it is shown by itself; where the mask is soft it is held all the same.
     held = None if request.is_all or (hint is not None and hard) else small
     return Ground(latents, kept, held, request.strength, _words(request, masks, model), hint)
+
+
+def _stretched(latents: Tensor, like: Tensor) -> Tensor:
+    """(1, c, h, w) of the size of `like`."""
+    return torch.nn.functional.interpolate(latents, size=like.shape[-2:], mode="bilinear", antialias=True)
+
+
+def _on_grid(pixels: Pixels) -> Pixels:
+    """At its own size, as near as the VAE takes it."""
+    height, width = (max(1, round(side / PIXELS_PER_LATENT)) * PIXELS_PER_LATENT for side in pixels.shape[:2])
+    return _resized(pixels, (width, height))
 
 
 def _words(request: InpaintRequest, masks: Sequence[Mask], model: LoadedModel) -> tuple[Words, ...]:

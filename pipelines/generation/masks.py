@@ -93,6 +93,25 @@ def on_latents(mask: Mask) -> Mask:
     return most
 
 
+def cropped(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """The middle of it, as much as has the proportions of `size` (width, height)."""
+    height, width = pixels.shape[:2]
+    scale = min(width / size[0], height / size[1])
+    across, down = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    left, top = (width - across) // 2, (height - down) // 2
+    return pixels[top : top + down, left : left + across]
+
+
+def widened(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """All of it in the middle of the proportions of `size`; what is left over has the colours of its edge."""
+    height, width = pixels.shape[:2]
+    scale = max(width / size[0], height / size[1])
+    more = [max(0, round(side * scale) - own) for side, own in zip(size[::-1], (height, width), strict=True)]
+    sides = [(one // 2, one - one // 2) for one in more]
+    outside = np.pad(np.zeros((height, width), np.float32), sides, constant_values=1)
+    return filled(np.pad(pixels, [*sides, (0, 0)]), outside)
+
+
 def filled(pixels: Pixels, mask: Mask) -> Pixels:
     """`pixels` with the colours around the mask carried on into it, smoothly: a pyramid of averages of what is known.
 

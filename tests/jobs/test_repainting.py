@@ -11,7 +11,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from pipelines.core.event import Event, Failed, PictureSaved
-from pipelines.core.inpaint import Area, Border, Content, InpaintRequest, Region
+from pipelines.core.inpaint import Area, Border, Content, Fit, InpaintRequest, Region
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopSignal
@@ -237,6 +237,25 @@ def test_without_a_mask_all_of_it_is_painted_at_the_size_asked_for(
     assert weak.shape == strong.shape == (64, 64, 3)
     before = np.asarray(scene.resize((64, 64), Image.Resampling.LANCZOS)).astype(int)
     assert np.abs(weak - before).mean() < np.abs(strong - before).mean() / 2
+
+
+@pytest.mark.parametrize("fit", Fit)
+def test_other_proportions_are_met_as_was_asked(
+    fit: Fit, painter: Painter, sources: SourceStore, scene: Image.Image
+) -> None:
+    wide = scene.resize((128, 64))
+    request = order(sources, as_bytes(wide), strength=0.25, fit=fit)
+    now = np.asarray(Image.open(result(painter, request))).astype(int)
+    met = {
+        Fit.STRETCH: wide.resize((64, 64)),
+        Fit.LATENT: wide.resize((64, 64)),
+        Fit.CROP: wide.crop((32, 0, 96, 64)),
+        Fit.FILL: Image.new("RGB", (64, 64)),
+    }
+    met[Fit.FILL].paste(wide.resize((64, 32)), (0, 16))
+    inner = slice(18, 46)  # without what is filled
+    far = {kind: np.abs(now - np.asarray(image))[inner].mean() for kind, image in met.items()}
+    assert far[fit] == min(far.values())
 
 
 class TestRegions:
