@@ -78,8 +78,8 @@ def part_of(request: InpaintRequest, pixels: Pixels, masks: Sequence[Mask]) -> P
     size = (request.picture.width, request.picture.height)
     whole = Box(0, 0, width, height)
     if request.is_all:
-        seen = _met(pixels, size, request.fit)
-        return Part(whole, seen, [np.ones(seen.shape[:2], np.float32)], [1.0], size)
+        met = _met(pixels, size, request.fit)
+        return Part(whole, met, [np.ones(met.shape[:2], np.float32)], [1.0], size)
     given = [1 - mask if request.invert else mask for mask in masks]
     marked = bounds(np.max(given, axis=0))
     if marked is None:
