@@ -23,7 +23,9 @@ from pipelines.core.event import (
     Stopped,
     Worked,
 )  # fmt: skip
+from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.kinds import ConvertRequest
+from pipelines.core.request import GenerateRequest
 from pipelines.jobs.queue import JobView
 from ui.web.show import Stage, View, memory, shorten, show, show_device, show_problem
 from ui.web.words import Words
@@ -58,6 +60,14 @@ def test_work_on_a_model_says_which_and_how_far(make_job: MakeJob, words: Words)
     view = show(job, None, words)
     assert (view.kind, view.model, view.title, view.line) == ("convert", "old", "Converting old", "1.0 GB of 4.0 GB")
     assert view.share == 0.25
+
+
+def test_painting_over_a_picture_is_shown_as_painting(make_job: MakeJob, words: Words) -> None:
+    picture = GenerateRequest(prompt="a blue house", width=512, height=384)
+    job = make_job(state="running").model_copy(update={"request": InpaintRequest(picture=picture, source="0" * 64)})
+    view = show(job, PROGRESS, words)
+    assert (view.title, view.prompt, view.width, view.height) == ("Step 12 of 20", "a blue house", 512, 384)
+    assert show(job, None, words).title
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from pipelines.core.event import (
     Stopped,
     Worked,
 )
+from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.request import GenerateRequest
 from pipelines.core.sheet import SheetRequest
 from pipelines.jobs.queue import JobView
@@ -32,6 +33,8 @@ from ui.web.fixes import Fix, fixes
 from ui.web.words import Words
 
 SHORT_PROMPT = 60
+PAINTS = (GenerateRequest, PreviewRequest, InpaintRequest, SheetRequest)
+"""What makes pictures."""
 
 
 class Stage(StrEnum):
@@ -99,7 +102,7 @@ def show(job: JobView, event: Event | None, words: Words) -> View:
         stage=Stage.RUNNING, title="", job=job.id, kind=request.kind, model=request.model, notes=job.notes,
         images=job.pictures, notice=_notice(job, words),
     )  # fmt: skip
-    if isinstance(request, GenerateRequest | PreviewRequest | SheetRequest):
+    if isinstance(request, PAINTS):
         painted = request.painted
         asked = {"count": painted.count, "width": painted.width, "height": painted.height}
         view = view.model_copy(update={"prompt": shorten(painted.prompt), **asked})
@@ -151,7 +154,7 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
 
 def _work(job: JobView, words: Words) -> dict[str, Any]:
     """What is done to a model, and how far it is."""
-    if isinstance(job.request, GenerateRequest | PreviewRequest | SheetRequest):
+    if isinstance(job.request, PAINTS):
         return {"title": words("stage.starting")}
     said = {"title": words(f"work.{job.request.kind}", model=job.request.model)}
     if job.worked is None or not job.worked.total:

@@ -9,11 +9,14 @@ Easel.pictures = (() => {
     asked = 0, // answers come in any order: the number of the last one asked for, and of the newest one taken
     taken = 0;
 
-  /** A picture of another program, or of a newer Easel, says nothing of its settings that we could use. */
+  /**
+   * A picture of another program, or of a newer Easel, says nothing of its settings that we could use. Of one that was
+   * painted over another, those of the painting.
+   */
   const readable = picture => ({
     ...picture,
     known: Boolean(picture.request),
-    request: { prompt: '', ...picture.request },
+    request: { prompt: '', ...(picture.request?.picture ?? picture.request) },
   });
 
   /** Newest first, each once: answers may come in another order than they were asked for. */
