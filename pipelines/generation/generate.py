@@ -72,8 +72,7 @@ def generate(
         ]
         previewer = Previewer(model, request.preview_every)
     decoder = Decoder(model, tiled=thrift.tiled)
-    steps = request.steps if over is None else int(request.steps * over.strength)
-    forecast = Forecast([len(batch) for batch in batches], steps)
+    forecast = Forecast([len(batch) for batch in batches], _steps(request, over))
     for indices in batches:
         if stop.after_picture:
             return
@@ -147,7 +146,12 @@ class Batch:
 
     def _progress(self, step: int, seconds_left: float | None) -> Progress:
         request = self.request
-        steps = request.steps if self.over is None else int(request.steps * self.over.strength)
+        steps = _steps(request, self.over)
         return Progress(
             picture=self.indices[0] + 1, count=request.count, step=step, steps=steps, seconds_left=seconds_left
         )
+
+
+def _steps(request: GenerateRequest, over: Ground | None) -> int:
+    """How many are walked, as `Plan.walked`."""
+    return request.steps if over is None else int(request.steps * over.strength)
