@@ -274,6 +274,7 @@ class Inside:
 @contextmanager
 def inside(worker: "Worker", places: Folders, scorer: str = "") -> Iterator[Inside]:
     """Database, picture list and queue around the worker. `scorer`: a command that judges pictures."""
+    from pipelines.jobs.checking import check
     from pipelines.jobs.fetching import Fetcher
     from pipelines.jobs.librarian import Librarian
     from pipelines.jobs.queue import JobQueue
@@ -285,6 +286,7 @@ def inside(worker: "Worker", places: Folders, scorer: str = "") -> Iterator[Insi
     from pipelines.storage.journal import Journal
     from pipelines.storage.searches import SearchBook
     from pipelines.storage.shelf import Shelf
+    from pipelines.storage.sources import SourceStore
 
     with closing(Database(places.data.database)) as database:
         if database.notice:
@@ -300,6 +302,7 @@ def inside(worker: "Worker", places: Folders, scorer: str = "") -> Iterator[Insi
             worker,
             find_model=partial(model_of, models),
             find_parts=partial(parts_of, models),
+            check=partial(check, models, SourceStore(places.data.sources)),
         )
         searcher = Searcher(queue, images, SearchBook(database), scorer)
         with closing(queue), closing(searcher), closing(Fetcher(places.data.models, models)) as fetcher:

@@ -79,6 +79,16 @@ class Compared(BaseEvent):
     """Of each block |B - A| / |A|, and the cosine of the angle between A and B."""
 
 
+class Masked(BaseEvent):
+    """What was looked for in a picture was found."""
+
+    type: Literal["masked"] = "masked"
+    mask: str
+    """The mask, white where it was found: its id among the pictures that the studio keeps."""
+    share: float
+    """Of the picture that it covers, 0 to 1."""
+
+
 class Hashed(BaseEvent):
     """The hashes of a single file, in lower-case hex."""
 
@@ -132,7 +142,7 @@ class Failed(BaseEvent):
 
 OfPictures = Progress | Preview | PictureSaved
 OfModels = Loading | Worked | Noted | Compared | Hashed
-Event = Queued | OfModels | OfPictures | Restarted | Finished | Stopped | Failed
+Event = Queued | OfModels | OfPictures | Masked | Restarted | Finished | Stopped | Failed
 End = Finished | Stopped | Failed
 """Exactly one of these is the last event of every job."""
 

@@ -9,6 +9,7 @@ from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest,
 from pipelines.core.error import InvalidRequest
 from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.request import BaseRequest, GenerateRequest, NumberFormat, Precision
+from pipelines.core.segment import SegmentRequest
 from pipelines.core.sheet import SheetRequest
 
 
@@ -55,7 +56,8 @@ ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest | Me
 Painting = Annotated[GenerateRequest | PreviewRequest | InpaintRequest, Discriminator("kind")]
 """What a picture is made by, and carries."""
 Request = Annotated[
-    GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | ModelRequest, Discriminator("kind")
+    GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | SegmentRequest | ModelRequest,
+    Discriminator("kind"),
 ]
 
 PAINTINGS: Mapping[str, type[GenerateRequest | PreviewRequest | InpaintRequest]] = {
@@ -63,9 +65,12 @@ PAINTINGS: Mapping[str, type[GenerateRequest | PreviewRequest | InpaintRequest]]
     "preview": PreviewRequest,
     "inpaint": InpaintRequest,
 }
-KINDS: Mapping[str, type[GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | ModelRequest]] = {
+KINDS: Mapping[
+    str, type[GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | SegmentRequest | ModelRequest]
+] = {
     **PAINTINGS,
     "sheet": SheetRequest,
+    "segment": SegmentRequest,
     "load": LoadRequest,
     "unload": UnloadRequest,
     "verify": VerifyRequest,

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     UPSCALER = "upscaler"
     CONTROLNET = "controlnet"
     ADAPTER = "adapter"
+    SEGMENTER = "segmenter"
+    """Finds in a picture what a text names."""
     UNKNOWN = "unknown"
 
 

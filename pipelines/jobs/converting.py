@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.core.error import Conflict, ModelUnusable
 from pipelines.core.event import Worked
-from pipelines.core.model import ModelInfo
+from pipelines.core.model import Kind, ModelInfo
 from pipelines.core.request import NumberFormat
 from pipelines.models.convert import unpickled
 from pipelines.models.folder import FolderReader
@@ -53,6 +53,10 @@ def convert(info: ModelInfo, form: Form, target: Path) -> Iterator[Worked]:
     if info.problem is not None:
         p = info.problem
         raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
+    if info.kind is Kind.SEGMENTER:
+        raise ModelUnusable(
+            f"{info.name!r} looks at pictures and has only one form", fix="use it as it is", field="model"
+        )
     if source.is_dir() and target.suffix == SUFFIX:
         blueprint = FolderReader(source, info.name).blueprint()
         yield from _write_file(folder_as_file(blueprint, form.rounding), peculiar_of(blueprint).metadata, target)

@@ -32,6 +32,7 @@ from pipelines.core.kinds import Painting
 from pipelines.core.model import ModelInfo
 from pipelines.core.placement import Phase, Placement
 from pipelines.core.request import GenerateRequest, Precision
+from pipelines.core.segment import SegmentRequest
 from pipelines.core.sheet import SheetRequest
 from pipelines.core.stop import StopSignal
 from pipelines.generation.forecast import Pace
@@ -41,6 +42,7 @@ from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.mixing import HeldMix
 from pipelines.jobs.orders import Order, ordered, strength_of
 from pipelines.jobs.repainting import Repainting, repainting
+from pipelines.jobs.segmenting import segment
 from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.asked import as_one, parts_of
@@ -113,6 +115,9 @@ class Painter:
                     yield from self._paint(request, work, stop)
                 case SheetRequest() as request:
                     yield from self._fill(request, work, stop)
+                case SegmentRequest() as request:
+                    info = work.model or self._library.segmenter(request.model)
+                    yield from segment(request, info, self._residency, self._sources, stop)
                 case request:
                     yield from self._keeper.perform(request, work.model, stop, self._parts(work))
         except torch.AcceleratorError as error:

@@ -61,6 +61,8 @@ class JobView(BaseModel):
     restarted: Restarted | None = None
     pictures: tuple[int, ...] = ()
     """Ids of the pictures made so far."""
+    mask: str | None = None
+    """Of what was looked for in a picture: the id among the sources."""
     problem: Problem | None = None
     """Why it failed."""
 
@@ -98,6 +100,8 @@ def _changes(view: JobView, event: Event) -> dict[str, object]:
             changes = {"loading": None, "worked": event}
         case events.Noted(text=text):
             changes = {"notes": (*view.notes, text)}
+        case events.Masked(mask=mask):
+            changes = {"mask": mask}
         case events.Preview(jpeg=jpeg):
             changes = {"preview": jpeg}
         case PictureSaved(image=image) if image:
@@ -121,13 +125,14 @@ class JobQueue:
         self, journal: Journal, images: ImageStore, worker: Worker, *,
         find_model: Callable[[Request], ModelInfo | None] = lambda _: None,
         find_parts: Callable[[Request], tuple[ModelInfo, ...] | None] = lambda _: None,
+        check: Callable[[Request], None] = lambda _: None,
         max_waiting: int = MAX_WAITING,
     ) -> None:  # fmt: skip
         """`find_model`: the model a request is about, as it is now; without it the worker looks for itself.
-        `find_parts`: the same for what else it names.
+        `find_parts`: the same for what else it names. `check` raises EaselError for a request that is hopeless now.
         """
         self._journal, self._images, self._worker, self._max_waiting = journal, images, worker, max_waiting
-        self._find_model, self._find_parts = find_model, find_parts
+        self._find_model, self._find_parts, self._check = find_model, find_parts, check
         self._watchers = Watchers()
         self._changed = threading.Condition(threading.RLock())
         self._waiting = deque(_Job(record, self._pictures(record.id)) for record in journal.recover())
@@ -141,7 +146,8 @@ class JobQueue:
         self._runner.start()
 
     def submit(self, request: Request) -> JobView:
-        """Accept a job: it is in the journal, and will end. Raises QueueFull, StorageProblem."""
+        """Accept a job: it is in the journal, and will end. Raises QueueFull, StorageProblem, and what `check` does."""
+        self._check(request)
         with self._changed:
             if self._closing:
                 raise QueueFull("The studio is closing", fix="submit again when it is back")

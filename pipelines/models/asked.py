@@ -1,18 +1,21 @@
 """The models that a request names, as they are now: found by whoever sends the work. No torch here."""
 
+from collections.abc import Callable
+
 from pipelines.core.desk import AddLorasRequest, CompareRequest, ExtractRequest, MergeRequest, Mixture, PreviewRequest
 from pipelines.core.error import ModelUnusable, UnknownName
 from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.kinds import ConvertRequest, LoadRequest, Request, VerifyRequest
 from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.core.request import GenerateRequest
+from pipelines.core.segment import SegmentRequest
 from pipelines.core.sheet import SheetRequest
 from pipelines.models.scan import ModelLibrary
 
 Parts = tuple[ModelInfo, ...]
 
 
-def model_of(library: ModelLibrary, request: Request) -> ModelInfo | None:
+def model_of(library: ModelLibrary, request: Request) -> ModelInfo | None:  # noqa: PLR0911, one for each kind
     """The model a request is about; None for one that only has parts. Raises UnknownName, ModelUnusable."""
     match request:
         case GenerateRequest():
@@ -23,6 +26,8 @@ def model_of(library: ModelLibrary, request: Request) -> ModelInfo | None:
             return as_one(request.mixture, parts(library, request.mixture))
         case LoadRequest():
             return library.usable_now(request.model)
+        case SegmentRequest():
+            return _now(library, library.segmenter, request.model)
         case VerifyRequest() | ConvertRequest():
             library.rescan()
             return library.find(request.model)
@@ -38,7 +43,7 @@ def parts_of(library: ModelLibrary, request: Request) -> Parts:
     found: Parts = ()
     match request:
         case GenerateRequest(loras=loras) | AddLorasRequest(loras=loras):
-            found = tuple(_lora_now(library, one.name) for one in loras)
+            found = tuple(_now(library, library.lora, one.name) for one in loras)
         case InpaintRequest(picture=picture):
             found = parts_of(library, picture)
         case PreviewRequest(mixture=mixture) | MergeRequest(mixture=mixture):
@@ -54,7 +59,7 @@ def parts(library: ModelLibrary, mixture: Mixture) -> Parts:
     """The files of a mixture, in the order of `Mixture.parts`. Raises as `parts_of`."""
     models = tuple(library.usable_now(name) for name in mixture.models)
     vae = (library.vae(mixture.vae_from),) if mixture.vae_from else ()
-    return (*models, *vae, *(_lora_now(library, one.name) for one in mixture.loras))
+    return (*models, *vae, *(_now(library, library.lora, one.name) for one in mixture.loras))
 
 
 def _part(library: ModelLibrary, name: str) -> ModelInfo:
@@ -65,13 +70,13 @@ def _part(library: ModelLibrary, name: str) -> ModelInfo:
     return library.usable_now(name) if info.kind in PAINTS else library.vae(name)
 
 
-def _lora_now(library: ModelLibrary, name: str) -> ModelInfo:
+def _now(library: ModelLibrary, find: Callable[[str], ModelInfo], name: str) -> ModelInfo:
     """After another look at the folders if need be: it may have been put there a moment ago."""
     try:
-        return library.lora(name)
+        return find(name)
     except (UnknownName, ModelUnusable):
         library.rescan()
-        return library.lora(name)
+        return find(name)
 
 
 def as_one(mixture: Mixture, parts: Parts) -> ModelInfo:

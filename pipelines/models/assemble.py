@@ -29,7 +29,7 @@ class Misfit(ValueError):
 
 def unet_of(part: Part, tensors: Tensors) -> UNet2DConditionModel:
     """The UNet of `part`. Raises Misfit, also for tensors that have no place in it: it would paint as another."""
-    unet = _filled(lambda: UNet2DConditionModel.from_config(dict(part.config)), part, tensors)
+    unet = filled(lambda: UNet2DConditionModel.from_config(dict(part.config)), part, tensors)
     used = {origin.name for name in unet.state_dict() if (origin := part.origin(name))}
     spare = sorted(name for name in tensors.below(part.root) if name not in used and name not in MARKS)
     if spare:
@@ -39,16 +39,17 @@ def unet_of(part: Part, tensors: Tensors) -> UNet2DConditionModel:
 
 def vae_of(part: Part, tensors: Tensors) -> AutoencoderKL:
     """The autoencoder of `part`. Raises Misfit."""
-    return _filled(lambda: AutoencoderKL.from_config(dict(part.config)), part, tensors)
+    return filled(lambda: AutoencoderKL.from_config(dict(part.config)), part, tensors)
 
 
 def text_encoder_of(part: Part, tensors: Tensors, *, projects: bool) -> CLIPTextModel:
     """The text tower of `part`. Raises Misfit."""
     kind = CLIPTextModelWithProjection if projects else CLIPTextModel
-    return _filled(lambda: kind(CLIPTextConfig(**part.config)), part, tensors)
+    return filled(lambda: kind(CLIPTextConfig(**part.config)), part, tensors)
 
 
-def _filled(make: Callable[[], Any], part: Part, tensors: Tensors) -> Any:
+def filled(make: Callable[[], Any], part: Part, tensors: Tensors) -> Any:
+    """The network that `make` makes, in evaluation mode, with `tensors` as its weights. Raises Misfit."""
     with init_empty_weights():  # buffers stay real: `position_ids` is in no file
         network: nn.Module = make()
     state, missing = {}, []

@@ -1,4 +1,4 @@
-"""A model as a diffusers folder: which files it needs, what they say, and what is wrong with them.
+"""A model as a folder: which files it needs, what they say, and what is wrong with them.
 
 Only JSON and headers are read. Class names in the folder are compared with this file's table; code that a folder
 brings along is never run.
@@ -24,6 +24,8 @@ INDEX = "model_index.json"
 COPY_AGAIN = "copy the folder again"
 OTHERS_RUN = "use a Stable Diffusion 1.x, 2.x or XL model"
 
+USED = (".json", ".txt", ".safetensors")
+"""Endings of the files that a model is made of."""
 WIDEST = 8192
 """Channels of a block; the widest there is has 1,280."""
 Fingerprint = frozenset[tuple[str, int, int]]
@@ -31,12 +33,16 @@ Fingerprint = frozenset[tuple[str, int, int]]
 
 
 def files_of(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files of a model's parts, and its index; those that may not be looked at are left out."""
+    """The files of a model's parts, and its index; where there is none, what is used of the files in the folder itself.
+
+    Those that may not be looked at are left out.
+    """
     for at, below, names in os.walk(folder, followlinks=True):
-        in_part = Path(at) != folder
-        if in_part:
+        in_part, has_parts = Path(at) != folder, INDEX in names
+        if in_part or not has_parts:
             below.clear()
-        for file in (Path(at, name) for name in names if in_part or name == INDEX):
+        mine = names if in_part else [INDEX] if has_parts else [name for name in names if name.endswith(USED)]
+        for file in (Path(at, name) for name in mine):
             with suppress(OSError):  # unreadable, or gone since a moment: whoever needs the file will say so
                 yield file, file.stat()
 
@@ -47,7 +53,7 @@ def fingerprint(*paths: Path) -> Fingerprint:
         (str(file), state.st_mtime_ns, state.st_size)
         for path in paths
         for file, state in states_of(path)
-        if file.suffix.casefold() in (".json", ".txt", ".safetensors")
+        if file.suffix.casefold() in USED
     )
 
 
@@ -130,11 +136,60 @@ TASKS = {4: Task.TEXT_TO_IMAGE, 9: Task.INPAINTING}
 DTYPES = ("fp16", "bf16", "fp32", "fp8", "fp8 e5m2")
 
 
-class FolderReader:
-    """Reads one folder; every method raises ModelUnusable, naming the file at fault."""
+class FolderFiles:
+    """The files of one folder; every method raises ModelUnusable, naming the file at fault."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
+
+    def _check_tokenizer(self, name: str) -> None:
+        """Its words stand in one file, or in the two of older models."""
+        at = self.folder / name
+        self._must_exist(at / "tokenizer_config.json")
+        two = [at / "vocab.json", at / "merges.txt"]
+        if not (at / "tokenizer.json").is_file():
+            for file in two if any(file.is_file() for file in two) else [at / "tokenizer.json"]:
+                self._must_exist(file)
+
+    def _header(self, path: Path) -> Header:
+        try:
+            return read_header(path)
+        except DamagedFile as error:
+            raise self._unusable(f"cannot be used: {self._relative(path)} {error}") from error
+
+    def _json(self, relative: str) -> Mapping[str, Any]:
+        path = self._must_exist(self.folder / relative)
+        try:
+            data = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise self._unusable(f"cannot be used: {relative} is not JSON", detail=str(error)) from error
+        if not isinstance(data, dict):
+            raise self._unusable(f"cannot be used: {relative} holds no settings")
+        return data
+
+    def _must_exist(self, path: Path) -> Path:
+        if not path.is_file():
+            raise self._unusable(f"lacks {self._relative(path)}")
+        return path
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _unreadable(self, error: OSError) -> ModelUnusable:
+        file = self._relative(Path(error.filename)) if error.filename else "a file"
+        return self._unusable(
+            f"cannot be read ({file}: {error.strerror})", fix="allow reading it, or copy the folder again",
+            detail=str(error),
+        )  # fmt: skip
+
+    def _unusable(self, problem: str, *, fix: str = COPY_AGAIN, detail: str | None = None) -> ModelUnusable:
+        return ModelUnusable(
+            as_text(f"The model {self.name!r} {problem}"), fix=fix, field="model", detail=as_text(detail or "") or None
+        )
+
+
+class FolderReader(FolderFiles):
+    """Reads the folder of a diffusers model."""
 
     def blueprint(self) -> Blueprint:
         """Everything about a folder that can be loaded."""
@@ -189,15 +244,6 @@ class FolderReader:
             last_layer=kind.last_layer, normed=kind.normed, projects=kind.projects,
         )  # fmt: skip
 
-    def _check_tokenizer(self, name: str) -> None:
-        """Its words stand in one file, or in the two of older models."""
-        at = self.folder / name
-        self._must_exist(at / "tokenizer_config.json")
-        two = [at / "vocab.json", at / "merges.txt"]
-        if not (at / "tokenizer.json").is_file():
-            for file in two if any(file.is_file() for file in two) else [at / "tokenizer.json"]:
-                self._must_exist(file)
-
     def _family(self, unet: Network) -> Family:
         family = recognise(unet.header).family
         if family not in RUNS:
@@ -248,42 +294,6 @@ class FolderReader:
         plain = self.folder / part.name / f"{part.weights}.safetensors"
         half = plain.with_name(f"{part.weights}.fp16.safetensors")
         return self._must_exist(half if half.is_file() and not plain.is_file() else plain)
-
-    def _header(self, path: Path) -> Header:
-        try:
-            return read_header(path)
-        except DamagedFile as error:
-            raise self._unusable(f"cannot be used: {self._relative(path)} {error}") from error
-
-    def _json(self, relative: str) -> Mapping[str, Any]:
-        path = self._must_exist(self.folder / relative)
-        try:
-            data = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise self._unusable(f"cannot be used: {relative} is not JSON", detail=str(error)) from error
-        if not isinstance(data, dict):
-            raise self._unusable(f"cannot be used: {relative} holds no settings")
-        return data
-
-    def _must_exist(self, path: Path) -> Path:
-        if not path.is_file():
-            raise self._unusable(f"lacks {self._relative(path)}")
-        return path
-
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
-    def _unreadable(self, error: OSError) -> ModelUnusable:
-        file = self._relative(Path(error.filename)) if error.filename else "a file"
-        return self._unusable(
-            f"cannot be read ({file}: {error.strerror})", fix="allow reading it, or copy the folder again",
-            detail=str(error),
-        )  # fmt: skip
-
-    def _unusable(self, problem: str, *, fix: str = COPY_AGAIN, detail: str | None = None) -> ModelUnusable:
-        return ModelUnusable(
-            as_text(f"The model {self.name!r} {problem}"), fix=fix, field="model", detail=as_text(detail or "") or None
-        )
 
 
 def _class(index: Mapping[str, Any], piece: Piece) -> str | None:

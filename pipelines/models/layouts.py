@@ -137,6 +137,7 @@ CONTROLNETS: tuple[Layout, ...] = (
 """They hold half a UNet, so they are looked for before UNets are."""
 
 OTHERS: tuple[Layout, ...] = (
+    Layout(Kind.SEGMENTER, None, ("decoder.film_mul.weight", "clip.visual_projection.weight"), detail="CLIPSeg"),
     Layout(Kind.ADAPTER, None, ("ip_adapter.1.to_k_ip.weight",), detail="IP-Adapter"),
     Layout(Kind.ADAPTER, None, ("image_proj.proj.weight",), detail="IP-Adapter"),
     Layout(Kind.ADAPTER, None, ("body.0.in_conv.weight",), detail="T2I-Adapter"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import CLIPTokenizer
 
@@ -25,6 +26,7 @@ from pipelines.models.memory import is_memory_error
 from pipelines.models.on_use import BroughtOnUse
 from pipelines.models.opening import blueprint_of
 from pipelines.models.recall import Recall
+from pipelines.models.segmenters import Finder, segmenter_at
 from pipelines.models.single import DOWNLOAD_AGAIN
 from pipelines.models.tensors import OpenTensors, Tensors
 from pipelines.models.vocabulary import clip_tokenizer
@@ -89,6 +91,15 @@ class LoadedModel:
         return self.manner.dtype
 
 
+@dataclass(frozen=True)
+class LoadedSegmenter:
+    """A model in memory that finds in a picture what a text names."""
+
+    info: ModelInfo
+    manner: Manner
+    find: Finder
+
+
 def refresh(model: LoadedModel, tensors: Tensors, changed: Collection[str]) -> None:
     """Bring `model` up to date with `tensors`, of which some have `changed`; those are all in one spelling."""
     drawn = model.blueprint
@@ -114,6 +125,15 @@ def load(info: ModelInfo, manner: Manner) -> LoadedModel:
     MemoryError when there is no room: only the caller knows what could make some.
     """
     return build(info, blueprint_of(info), manner)  # read again: files may have changed since the scan
+
+
+def load_segmenter(info: ModelInfo, manner: Manner) -> LoadedSegmenter:
+    """The segmenter `info`, in that manner. Raises as `load`."""
+    plan = segmenter_at(Path(info.path), info.name)
+    with _explained(info, "network"):
+        find = plan.architecture.build(plan)
+    nn.Module.to(find.network, manner.device, manner.dtype)  # what fails here is no fault of the file
+    return LoadedSegmenter(info, manner, find)
 
 
 def build(
@@ -183,12 +203,16 @@ class _Loader:
         return nn.Module.to(network, device, dtype)
 
 
+UNFIT = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, StrictDataclassError)
+"""What the libraries raise for configs and weights that make no network."""
+
+
 @contextmanager
 def _explained(info: ModelInfo, part: str) -> Iterator[None]:
     """Whatever the libraries say about a part that cannot be built, as ModelUnusable."""
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError) as error:
+    except UNFIT as error:
         if is_memory_error(error):
             raise MemoryError(str(error)) from error
         said = str(error) if isinstance(error, Misfit) else "does not fit its config"

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from pipelines.core.error import EaselError, ModelUnusable
+from pipelines.core.error import EaselError, ModelUnusable, Problem
 from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.recipe import ingredients_of
@@ -12,6 +12,7 @@ from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.recipes import is_recipe, recipe_at, stem_of
 from pipelines.models.recognise import Recognised, recognise
+from pipelines.models.segmenters import is_segmenter, segmenter_at
 from pipelines.models.sidecars import triggers_in
 from pipelines.models.single import SingleFile
 
@@ -34,11 +35,17 @@ def read_model(path: Path, name: str) -> ModelInfo:
             )
         facts = _folder_facts(path, name) if path.is_dir() else _file_facts(path, info.name)
     except EaselError as error:
-        facts = {"problem": error.as_problem, "damaged": True, **({"kind": Kind.CHECKPOINT} if path.is_dir() else {})}
+        facts = {"problem": error.as_problem, "damaged": True}
+        if path.is_dir():
+            facts["kind"] = Kind.SEGMENTER if is_segmenter(path) else Kind.CHECKPOINT
     return info.model_copy(update={"size": size_on_disk(path), **facts})
 
 
 def _folder_facts(folder: Path, name: str) -> dict[str, object]:
+    if is_segmenter(folder):
+        plan = segmenter_at(folder, name)
+        told = {"kind": Kind.SEGMENTER, "detail": plan.architecture.label, "native_size": plan.native_size}
+        return {**told, "dtype": plan.network.header.dtype}
     blueprint = FolderReader(folder, name).blueprint()
     return {
         "kind": Kind.CHECKPOINT,
@@ -87,6 +94,11 @@ def _file_facts(path: Path, name: str) -> dict[str, object]:
         "kind": found.kind, "family": found.family, "task": found.task, "dtype": header.dtype, "detail": _detail(found),
         "triggers": triggers_in(header.metadata),
     }  # fmt: skip
+    if found.kind is Kind.SEGMENTER:
+        facts["problem"] = Problem(
+            problem=f"The file of {name!r} lies without the rest of its folder",
+            fix="put config.json, preprocessor_config.json and the tokenizer's files beside it", field="model",
+        )  # fmt: skip
     if found.kind in PAINTS:
         single = SingleFile(path, name, header, found)
         facts |= {"native_size": single.native_size, "prediction": single.prediction, "lacks": single.lacks}

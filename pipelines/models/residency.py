@@ -3,6 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 
@@ -17,17 +20,20 @@ from pipelines.models.blueprint import Blueprint
 from pipelines.models.budget import Forecast, Numbers, Thrift
 from pipelines.models.devices import device_label, give_back, held, memory, resolve_device
 from pipelines.models.folder import Fingerprint, fingerprint
-from pipelines.models.loading import LoadedModel, Manner, chosen_dtype, load
+from pipelines.models.loading import LoadedModel, LoadedSegmenter, Manner, chosen_dtype, load, load_segmenter
 from pipelines.models.memory import watched
 from pipelines.models.opening import blueprint_of, files_behind
+from pipelines.models.segmenters import segmenter_at
 
 SPARE = 0.9
 """How much of what is free is planned with: allocators waste some, and other programs live here too."""
 
+Loaded = TypeVar("Loaded", LoadedModel, LoadedSegmenter)
+
 
 @dataclass(frozen=True)
 class _Resident:
-    model: LoadedModel
+    model: LoadedModel | LoadedSegmenter
     files: Fingerprint
     """Its files as they were when it was loaded."""
     bytes: int
@@ -69,21 +75,38 @@ class Residency:
 
         Raises ModelUnusable, or RanOut when the device is too small even for this model alone.
         """
-        files = fingerprint(*files_behind(info))  # before they are read: a change meanwhile must be noticed next time
         manner = self._manner(info, precision, placement)
+
+        def weights() -> int:
+            size = budget.weights_of(self._blueprint(info), self._numbers(info, precision)).on_device(placement)
+            return size + (info.size if make and self.device.type == "cpu" else 0)  # its tensors lie in no file
+
+        return self._lent(info, manner, work, weights, make or partial(load, info))
+
+    def lend_segmenter(self, info: ModelInfo) -> LoadedSegmenter:
+        """The same of a model that finds things in pictures. Raises ModelUnusable, RanOut."""
+        manner = self._manner(info, Precision.AUTO, Placement.WHOLE)
+
+        def weights() -> int:
+            return segmenter_at(Path(info.path), info.name).network.bytes
+
+        return self._lent(info, manner, 0, weights, partial(load_segmenter, info))
+
+    def _lent(
+        self, info: ModelInfo, manner: Manner, work: int, weights: Callable[[], int], make: Callable[[Manner], Loaded]
+    ) -> Loaded:
+        files = fingerprint(*files_behind(info))  # before they are read: a change meanwhile must be noticed next time
         resident = self._residents.pop(_key(info), None)
         if resident is None or not _is(resident, info, manner, files):
             del resident
-            numbers = self._numbers(info, precision)
-            weights = budget.weights_of(self._blueprint(info), numbers).on_device(manner.placement)
-            weights += info.size if make and self.device.type == "cpu" else 0  # its tensors lie in no file
-            self._make_room(weights + work)
+            size = weights()
+            self._make_room(size + work)
             with watched(Phase.LOADING):
-                resident = _Resident(make(manner) if make else load(info, manner), files, weights)
+                resident = _Resident(make(manner), files, size)
         else:
             self._make_room(resident.bytes + work)
         self._residents[_key(info)] = resident
-        return resident.model
+        return cast(Loaded, resident.model)  # of one path there is one kind
 
     def is_lent(
         self, info: ModelInfo, precision: Precision = Precision.AUTO, *, placement: Placement = Placement.WHOLE

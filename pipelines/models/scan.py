@@ -19,12 +19,13 @@ from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
 from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
-from pipelines.models import folder, layouts, reading, single
+from pipelines.models import folder, layouts, reading, segmenters, single
 from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, as_text, states_of
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.reading import growing, own_name, read_model
 from pipelines.models.recipes import is_recipe
+from pipelines.models.segmenters import CONFIG, is_segmenter
 
 VAE_KINDS = frozenset({Kind.VAE, Kind.CHECKPOINT})
 """What may hold a VAE."""
@@ -38,7 +39,7 @@ TICK = 1.0
 LOOK_SECONDS = 2.0
 """Between two glances at the folders' times."""
 
-READERS = (core_model, reading, layouts, recognise_module, single, folder)
+READERS = (core_model, reading, layouts, recognise_module, single, folder, segmenters)
 READING = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in READERS)).hexdigest()[:12]
 """Tells one way of reading from another: what an older Easel found is looked at again."""
 
@@ -123,6 +124,18 @@ class ModelLibrary:
             raise ModelUnusable(p.problem, fix=p.fix, field="loras", detail=p.detail)
         if info.kind is not Kind.LORA:
             raise ModelUnusable(f"{info.name!r} is no LoRA ({info.kind})", fix="choose a LoRA", field="loras")
+        return info
+
+    def segmenter(self, name: str) -> ModelInfo:
+        """The segmenter called `name`. Raises UnknownName, ModelUnusable."""
+        info = self.find(name)
+        if info.problem is not None:
+            p = info.problem
+            raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
+        if info.kind is not Kind.SEGMENTER:
+            raise ModelUnusable(
+                f"{info.name!r} finds nothing in pictures ({info.kind})", fix="choose a segmenter", field="model"
+            )
         return info
 
     def with_vae(self, info: ModelInfo, name: str) -> ModelInfo:
@@ -284,7 +297,7 @@ def _completed(info: ModelInfo, whole: Iterable[ModelInfo]) -> ModelInfo:
 
 
 def model_paths(roots: Iterable[Path], places: dict[Path, int] | None = None) -> Iterator[Path]:
-    """The model files and diffusers folders below `roots`, each once however many links lead to it.
+    """The model files and model folders below `roots`, each once however many links lead to it.
 
     A root may be a model itself. `places` takes down the folders that were looked into, and when each last changed.
     """
@@ -302,7 +315,7 @@ def model_paths(roots: Iterable[Path], places: dict[Path, int] | None = None) ->
                 continue
             if places is not None:
                 places[here] = _changed_at(here)
-            if INDEX in files:
+            if INDEX in files or (CONFIG in files and is_segmenter(here)):
                 below.clear()  # a model's parts are no models
                 yield here
                 continue

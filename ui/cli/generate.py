@@ -128,7 +128,7 @@ def follow(work: Iterator[events.Event], *, quiet: bool) -> Iterator[events.Pict
                     raise EaselError(p.problem, fix=p.fix, field=p.field, detail=p.detail)
                 case events.Noted(text=text):
                     console.print(text, markup=False, highlight=False, soft_wrap=True)
-                case events.Worked() | events.Compared() | events.Hashed():
+                case events.Worked() | events.Compared() | events.Hashed() | events.Masked():
                     pass
                 case events.Preview() | events.Queued() | events.Restarted() | events.Finished() | events.Stopped():
                     pass

@@ -16,6 +16,7 @@ from pipelines.core.event import (
     Finished,
     Hashed,
     Loading,
+    Masked,
     Noted,
     PictureSaved,
     Preview,
@@ -63,6 +64,8 @@ class View(BaseModel):
     model: str = ""
     notes: tuple[str, ...] = ()
     """What was found of a model, or made."""
+    mask: str = ""
+    """Of what was looked for in a picture: the id among the sources."""
     prompt: str = ""
     """The beginning of it, to tell jobs apart in the queue."""
     share: float = 0.0
@@ -100,7 +103,7 @@ def show(job: JobView, event: Event | None, words: Words) -> View:
     request = job.request
     view = View(
         stage=Stage.RUNNING, title="", job=job.id, kind=request.kind, model=request.model, notes=job.notes,
-        images=job.pictures, notice=_notice(job, words),
+        mask=job.mask or "", images=job.pictures, notice=_notice(job, words),
     )  # fmt: skip
     if isinstance(request, PAINTS):
         painted = request.painted
@@ -135,7 +138,7 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
             return {"stage": Stage.LOADING, "title": title, "line": words("stage.loading.size", size=memory(size))}
         case Progress():
             return _progress(event, words)
-        case Preview() | PictureSaved() | Restarted() | Noted() | Compared() | Hashed():
+        case Preview() | PictureSaved() | Restarted() | Noted() | Compared() | Hashed() | Masked():
             if job.progress is None:
                 return _work(job, words)
             return _progress(job.progress, words)
