@@ -14,6 +14,7 @@ from pipelines.core.event import (
     Finished,
     Hashed,
     Loading,
+    Masked,
     Noted,
     PictureSaved,
     Preview,
@@ -39,7 +40,7 @@ EVERY = [
     Queued(position=1), Loading(model="flat", size=25_000_000), PROGRESS, Preview(picture=2, step=12, jpeg=b""),
     PictureSaved(index=0, seed=1, file="a.png", seconds=1), Restarted(problem=LOST, attempt=2), Finished(seconds=3),
     Stopped(), Failed(problem=LOST), Worked(done=1, total=2), Noted(text="is large"), Compared(blocks={}),
-    Hashed(sha256="ab", weights="cd"),
+    Hashed(sha256="ab", weights="cd"), Masked(mask="ab", share=0.5),
 ]  # fmt: skip
 
 
