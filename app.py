@@ -25,6 +25,7 @@ from pipelines.core.attention import AUTO
 from pipelines.core.error import EaselError
 from pipelines.core.presets import STARTER_MODELS
 from ui.cli.lora_commands import lora_app
+from ui.cli.mask_commands import mask
 from ui.cli.options import AttentionOption, DataOption, DeviceOption, Folders, Hardware, ModelsOption, folders
 
 if TYPE_CHECKING:
@@ -128,6 +129,9 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     over = Over(image, mask, strength)
     around = command.Surroundings(folders(data, models), Hardware(device, attention), output, as_json, loras, over)
     command.run(fields, around)
+
+
+app.command()(mask)
 
 
 @models_app.command("list")
