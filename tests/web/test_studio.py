@@ -83,6 +83,7 @@ def test_only_tokens_name_colours() -> None:
             "--v",
             "--curve",
             "--map",
+            "--dot",
         }
         assert used <= known | given, sheet.name
 

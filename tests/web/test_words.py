@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from pipelines.core.error import UnknownName
+from pipelines.core.inpaint import Area, Border, Content, Fit
 from pipelines.core.kinds import KINDS, PAINTINGS
 from pipelines.core.model import Kind
 from pipelines.core.placement import Placement
@@ -29,6 +30,15 @@ BUILT = {
     *(f"sheet.axis.{axis}" for axis in ("share", "block", "curve", "method", "seed", "prompt", "cfg", "models")),
     *(f"mixer.group.{group}" for group in ("base", "in", "mid", "out")),
     *(f"downloads.{state}" for state in get_args(State) if state != "failed"),
+    *(f"canvas.{tool}" for tool in ("brush", "eraser", "rectangle", "lasso", "fill", "hand")),
+    *(f"canvas.{side}" for side in Border.model_fields),
+    *(f"canvas.view.{view}" for view in ("mask", "after", "difference")),
+    *(f"canvas.scope.{scope}" for scope in ("painted", "else", "all")),
+    *(
+        f"canvas.{name}.{one}"
+        for name, kind in (("content", Content), ("area", Area), ("fit_how", Fit))
+        for one in kind
+    ),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),
 }
 """Keys made from a name; the code does not spell them out."""

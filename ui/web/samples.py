@@ -75,6 +75,26 @@ def desk_states(words: Words) -> dict[str, dict[str, Any]]:
     }
 
 
+def canvas_states(words: Words) -> dict[str, dict[str, Any]]:
+    """State -> what stands in for what the canvas really shows."""
+    job = JobView(id="sample", request=REQUEST, state="running", submitted=JOB_BEGAN, attempt=1)
+
+    def view(event: Event) -> dict[str, Any]:
+        return show(job, event, words).model_dump(mode="json")
+
+    refused = Problem(problem=words("error.sample"), fix=words("error.sample.fix"), field="batch_size")
+    size = {"before": PICTURE, "width": REQUEST.width, "height": REQUEST.height}
+    return {
+        "empty": {"isEmpty": True},
+        "loading": size | {"view": view(Loading(model="flat", size=25_000_000))},
+        "running": size
+        | {"view": view(Progress(picture=2, count=4, step=12, steps=20, seconds_left=9.0)), "preview": PICTURE},
+        "done": size | {"after": _picture()},
+        "error": size | {"problem": view(Failed(problem=refused))},
+        "disabled": size | {"obstacle": _worker_gone(words).problem},
+    }
+
+
 def _worker_gone(words: Words) -> Problem:
     return Problem(problem=words("disabled.sample"), fix=words("disabled.sample.fix"))
 

@@ -5,6 +5,7 @@ addEventListener(
     if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
       event.preventDefault();
       if (document.querySelector('.deskpage')?.offsetParent) Easel.mixing.preview(true);
+      else if (document.querySelector('.canvaspage')?.offsetParent) Easel.repaint.run();
       else Easel.form.asked.tell();
     }
     if (event.altKey && /^[1-7]$/.test(event.key)) {
@@ -14,7 +15,10 @@ addEventListener(
         tab.click();
       }
     }
-    if (event.key === 'Escape' && !isClosingSomething(event.target)) Easel.escape?.();
+    if (event.key === 'Escape' && !isClosingSomething(event.target)) {
+      if (document.querySelector('.canvaspage')?.offsetParent) Easel.escapeCanvas();
+      else Easel.escape?.();
+    }
   },
   true,
 );

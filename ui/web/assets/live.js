@@ -13,7 +13,7 @@ Easel.live = (() => {
     connection: Easel.signal(),
   };
   const jobs = new Map();
-  const previews = new Map();
+  const previews = new Map(); // job -> { url, box }: the latest, and which part of a larger picture it is
   const latest = new Map(); // job -> view, of what is no picture for the stage
   let socket = null,
     device = null,
@@ -21,13 +21,14 @@ Easel.live = (() => {
     wait = FIRST_WAIT;
 
   const ENDS = new Set(['done', 'error']);
+  const PICTURES = new Set(['generate', 'inpaint']);
   const hasEnded = view => ENDS.has(view.stage);
 
   function connect() {
     socket = new WebSocket(new URL('ws', document.baseURI).href.replace(/^http/, 'ws'));
     socket.binaryType = 'arraybuffer';
     socket.onopen = begin;
-    socket.onmessage = frame => (typeof frame.data === 'string' ? hear(JSON.parse(frame.data)) : look(frame.data));
+    socket.onmessage = frame => (typeof frame.data === 'string' ? hear(JSON.parse(frame.data)) : receive(frame.data));
     socket.onclose = () => {
       setConnected(false);
       setTimeout(connect, wait);
@@ -64,7 +65,7 @@ Easel.live = (() => {
       if (hasEnded(view)) forget(view.job);
       return;
     }
-    if (view.kind && view.kind !== 'generate') {
+    if (view.kind && !PICTURES.has(view.kind)) {
       news.model.tell(view); // what is done to models is shown with the models
       return;
     }
@@ -86,18 +87,18 @@ Easel.live = (() => {
   }
 
   /** A preview: header length, header, JPEG. Shown from a blob URL; the one before is given back. */
-  function look(buffer) {
+  function receive(buffer) {
     const length = new DataView(buffer).getUint32(0);
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
     const url = URL.createObjectURL(new Blob([new Uint8Array(buffer, 4 + length)], { type: 'image/jpeg' }));
-    const old = previews.get(header.job);
-    previews.set(header.job, url);
+    const old = previews.get(header.job)?.url;
+    previews.set(header.job, { url, box: header.box });
     news.preview.tell(header.job, url);
     if (old) setTimeout(() => URL.revokeObjectURL(old), 1000);
   }
 
   function forget(job) {
-    const url = previews.get(job);
+    const url = previews.get(job)?.url;
     previews.delete(job);
     if (url) setTimeout(() => URL.revokeObjectURL(url), 5000);
   }
@@ -109,7 +110,7 @@ Easel.live = (() => {
       const ended = await Easel.ask(`api/jobs/${job}`);
       if (ended.state === 'failed') take(failed(ended));
       else if (ended.state !== 'queued' && ended.state !== 'running')
-        take({ job, stage: 'done', images: ended.pictures });
+        take({ job, kind: ended.request.kind, stage: 'done', images: ended.pictures });
     } catch (error) {
       console.warn(error);
       Easel.memory.set('job', null);
@@ -118,6 +119,7 @@ Easel.live = (() => {
 
   const failed = ended => ({
     job: ended.id,
+    kind: ended.request.kind,
     stage: 'error',
     title: ended.problem.problem,
     line: ended.problem.fix,
@@ -142,9 +144,11 @@ Easel.live = (() => {
     }
   }
 
-  /** The job at work, or the next one. */
-  const present = () =>
-    [...jobs.values()].find(view => view.stage !== 'queued') ?? jobs.values().next().value ?? null;
+  /** The job of Generate at work, or its next one. */
+  function present() {
+    const mine = [...jobs.values()].filter(view => view.kind === 'generate');
+    return mine.find(view => view.stage !== 'queued') ?? mine[0] ?? null;
+  }
 
   connect();
   return {
@@ -153,7 +157,8 @@ Easel.live = (() => {
     stop,
     present,
     hasEnded,
-    preview: job => previews.get(job),
+    preview: job => previews.get(job)?.url,
+    look: job => previews.get(job),
     latest: job => latest.get(job),
     get device() {
       return device;

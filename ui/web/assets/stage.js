@@ -34,6 +34,10 @@ const acts = {
     Easel.memory.set('details', details);
     show();
   },
+  onRepaint: () => {
+    const picture = present();
+    if (picture) Easel.repaint.send(picture);
+  },
   onFix: fix => Easel.form.fill(fix.values, { run: true }),
 };
 
@@ -164,6 +168,10 @@ function onAnswer() {
 }
 
 async function onJob(view) {
+  if (view.kind === 'inpaint') {
+    if (Easel.live.hasEnded(view)) Easel.pictures.refresh(); // else shown where it is painted
+    return;
+  }
   const before = seen.get(view.job);
   if (view.stage === 'error') {
     problem = view;

@@ -57,16 +57,12 @@ Easel.views = (() => {
     return { node, set: share => patch.attribute(on, 'stroke-dasharray', `${Math.round(share * 100)} 100`) };
   }
 
-  /** A job at work: queued, loading or running; the last picture stands dimmed behind until there is a preview. */
-  function running({ onStop }) {
-    const image = make('img', { alt: '' });
-    const bar = make('i', { class: 'bar' });
-    const { box, figure } = frame(1, 1, image, bar);
+  /** How far a job is, and its two ways to stop. The element around it must be a `.stage` or take the focus itself. */
+  function progress({ onStop }) {
     const title = make('b');
     const line = make('span');
     const dial = ring();
     const spoken = make('p', { class: 'spoken', role: 'status' });
-    const notice = make('p', { class: 'notice' });
     const after = button(say('stage.stop_after'), {
       title: say('stage.stop_after.title'),
       onclick: () => stop('after_picture'),
@@ -76,7 +72,8 @@ Easel.views = (() => {
       title: say('stage.stop_now.title'),
       onclick: () => stop('now'),
     });
-    const hud = make('div', { class: 'hud' }, dial.node, make('div', { class: 'grow' }, title, line), after, now);
+    const told = make('div', { class: 'grow' }, title, line);
+    const node = make('div', { class: 'hud' }, dial.node, told, after, now, spoken);
     let quarter = '';
     let job = '';
     let lastLine = ''; // what stands there when this picture is the last one
@@ -84,7 +81,7 @@ Easel.views = (() => {
 
     async function stop(mode) {
       const asked = job;
-      if (hud.contains(document.activeElement)) hud.closest('.stage').focus({ preventScroll: true });
+      if (node.contains(document.activeElement)) node.closest('[tabindex]').focus({ preventScroll: true });
       after.disabled = true;
       if (mode === 'now') now.disabled = true;
       else {
@@ -102,25 +99,16 @@ Easel.views = (() => {
       patch.text(after, say('stage.stop_after'));
     }
 
-    function update({ view, preview, backdrop }) {
+    function update(view) {
       if (job !== view.job) {
         job = view.job;
         offerStop();
       }
-      const source = preview ?? backdrop;
-      figure.hidden = !source;
-      if (source) patch.attribute(image, 'src', source);
-      figure.classList.toggle('dim', !preview);
-      shape(figure, view.width, view.height);
-      image.alt = preview ? say('stage.preview_of', { picture: view.picture }) : '';
-      bar.style.setProperty('--p', `${view.share * 100}%`);
       dial.node.classList.toggle('waiting', view.stage !== 'running');
       dial.set(view.stage === 'running' ? view.share : 0.25);
       patch.text(title, view.title);
       lastLine = view.last_line;
       patch.text(line, isLast && lastLine ? lastLine : view.line);
-      patch.text(notice, view.notice);
-      notice.hidden = !view.notice;
       after.hidden = view.count - view.picture < 1 || view.stage !== 'running';
       announce(view);
     }
@@ -131,10 +119,34 @@ Easel.views = (() => {
       quarter = mark;
     }
 
-    return { node: [box, notice, hud, spoken], update };
+    return { node, update };
   }
 
-  function done({ onReuse, onDetails }) {
+  /** A job at work: queued, loading or running; the last picture stands dimmed behind until there is a preview. */
+  function running({ onStop }) {
+    const image = make('img', { alt: '' });
+    const bar = make('i', { class: 'bar' });
+    const { box, figure } = frame(1, 1, image, bar);
+    const notice = make('p', { class: 'notice' });
+    const hud = progress({ onStop });
+
+    function update({ view, preview, backdrop }) {
+      const source = preview ?? backdrop;
+      figure.hidden = !source;
+      if (source) patch.attribute(image, 'src', source);
+      figure.classList.toggle('dim', !preview);
+      shape(figure, view.width, view.height);
+      image.alt = preview ? say('stage.preview_of', { picture: view.picture }) : '';
+      bar.style.setProperty('--p', `${view.share * 100}%`);
+      patch.text(notice, view.notice);
+      notice.hidden = !view.notice;
+      hud.update(view);
+    }
+
+    return { node: [box, notice, hud.node], update };
+  }
+
+  function done({ onReuse, onDetails, onRepaint }) {
     const image = make('img', { alt: '' });
     const { box, figure } = frame(1, 1, image);
     const save = make(
@@ -148,10 +160,13 @@ Easel.views = (() => {
     });
     const lost = make('p', { class: 'notice' }, say('picture.missing'));
     const reuse = button(say('picture.reuse'), { onclick: onReuse }, 'again');
+    const repaintWords = { onclick: onRepaint, title: say('picture.repaint.title') };
+    const repaint = button(say('picture.repaint'), repaintWords, 'inpaint');
     const tools = make(
       'div',
       { class: 'hud tools', role: 'toolbar', 'aria-label': say('picture.tools') },
       reuse,
+      repaint,
       make('i', { class: 'sep' }),
       save,
       info,
@@ -170,6 +185,7 @@ Easel.views = (() => {
       save.download = picture.file.split('/').at(-1);
       patch.attribute(info, 'aria-pressed', details);
       reuse.disabled = !picture.known;
+      repaint.disabled = picture.missing;
       lost.hidden = !picture.missing;
     }
 
@@ -211,5 +227,5 @@ Easel.views = (() => {
 
   const sentence = text => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 
-  return { empty, disabled, running, done, error };
+  return { empty, disabled, progress, running, done, error };
 })();

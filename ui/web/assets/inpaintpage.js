@@ -1,0 +1,188 @@
+// The Inpaint page, put together: the canvas on the left, what to paint and how on the right.
+// props.samples: its states at their addresses; props.ideas: for the empty canvas.
+const { make, icon, say, canvas, repaint } = Easel;
+const view = Easel.canvasView();
+const hand = Easel.canvasHand(view);
+const tools = Easel.canvasTools(view, hand);
+const brush = Easel.brushBar(hand);
+const views = Easel.viewBar(view);
+const side = Easel.canvasSide();
+const strip = Easel.canvasStrip();
+
+Object.assign(view.node, { tabIndex: 0 });
+view.node.setAttribute('role', 'application');
+view.node.setAttribute('aria-label', say('canvas.label'));
+view.node.setAttribute('aria-describedby', 'canvas-keys');
+const keys = make('p', { class: 'spoken', id: 'canvas-keys' }, say('canvas.keys'));
+view.node.append(tools.node, brush.node, views.node, keys);
+
+// Nothing is open yet
+
+const file = make('input', { type: 'file', accept: 'image/png,image/jpeg,image/webp', hidden: true });
+file.addEventListener('change', () => {
+  const [chosen] = file.files;
+  file.value = '';
+  if (chosen) repaint.bring(() => canvas.openFile(chosen));
+});
+const latest = make('div', { class: 'latest' });
+const invite = make(
+  'div',
+  { class: 'invite' },
+  icon('inpaint', 48),
+  make('h2', {}, say('canvas.empty')),
+  make('p', {}, say('canvas.empty.text')),
+  make(
+    'div',
+    { class: 'ideas' },
+    make('button', { class: 'btn solid', onclick: () => file.click() }, say('canvas.open')),
+  ),
+  latest,
+);
+view.node.append(invite, file);
+
+function showInvite() {
+  const isEmpty = repaint.sample ? repaint.sample.isEmpty : !canvas.node;
+  invite.hidden = !isEmpty || Boolean(repaint.problem);
+  const pictures = Easel.pictures.list.slice(0, 6);
+  Easel.renew(
+    latest,
+    pictures.length > 0 && make('p', { 'data-key': 'told' }, say('canvas.latest')),
+    pictures.map(picture =>
+      make(
+        'button',
+        {
+          class: 'thumb',
+          'data-key': String(picture.id),
+          'aria-label': say('canvas.paint_over', { prompt: picture.request.prompt }),
+          onclick: () => repaint.send(picture),
+        },
+        make('img', { src: picture.thumb, alt: '' }),
+      ),
+    ),
+  );
+}
+
+// What goes on, and what went wrong
+
+const progress = Easel.views.progress({ onStop: repaint.stop });
+const error = Easel.views.error({ onFix: fix => fix.act?.() });
+const close = make('button', { class: 'btn', onclick: repaint.dismiss }, say('canvas.dismiss'));
+error.node.append(close);
+view.node.append(progress.node, error.node);
+
+function showWork() {
+  const { live, problem } = repaint;
+  progress.node.hidden = !live || Boolean(problem);
+  if (live) progress.update(live);
+  views.node.classList.toggle('above', Boolean(live));
+  error.node.hidden = !problem;
+  if (problem) error.update({ view: problem });
+}
+
+// Pictures that are dropped or pasted
+
+const drop = make(
+  'div',
+  { class: 'dropzones', hidden: true },
+  make('div', { class: 'zone', 'data-as': 'picture' }, say('canvas.drop')),
+  make('div', { class: 'zone', 'data-as': 'mask' }, say('canvas.drop_mask')),
+);
+view.node.append(drop);
+const isFile = event => [...(event.dataTransfer?.types ?? [])].includes('Files');
+view.node.addEventListener('dragover', event => {
+  if (!isFile(event)) return;
+  event.preventDefault();
+  drop.hidden = false;
+  drop.lastChild.hidden = !canvas.node;
+  for (const zone of drop.children) zone.classList.toggle('over', zone === event.target);
+});
+view.node.addEventListener('dragleave', event => {
+  if (!view.node.contains(event.relatedTarget)) drop.hidden = true;
+});
+view.node.addEventListener('drop', event => {
+  if (!isFile(event)) return;
+  event.preventDefault();
+  drop.hidden = true;
+  const [dropped] = event.dataTransfer.files;
+  if (!dropped) return;
+  if (event.target.dataset?.as === 'mask') tools.loadMask(dropped);
+  else repaint.bring(() => canvas.openFile(dropped));
+});
+addEventListener('paste', event => {
+  const pasted = [...(event.clipboardData?.files ?? [])].find(one => one.type.startsWith('image/'));
+  if (!pasted || !view.node.offsetParent) return;
+  event.preventDefault();
+  repaint.bring(() => canvas.openFile(pasted));
+});
+
+const open = make(
+  'button',
+  {
+    class: 'btn sq float opener',
+    'aria-label': say('canvas.open'),
+    title: say('canvas.open'),
+    onclick: () => file.click(),
+  },
+  icon('open', 18),
+);
+view.node.append(open);
+
+element.querySelector('.host').append(
+  make(
+    'div',
+    { class: 'canvaspage' },
+    make('section', { class: 'main', 'aria-label': say('tab.inpaint') }, view.node, strip.node),
+    make('aside', { class: 'side', 'aria-label': say('canvas.settings') }, side.node, side.foot),
+  ),
+  tools.menu,
+);
+
+function show() {
+  for (const part of [tools, brush, views, side, strip]) part.show();
+  open.hidden = !canvas.node;
+  view.node.dataset.view = repaint.view;
+  view.node.dataset.tool = hand.brush.tool;
+  showInvite();
+  showWork();
+}
+
+// Undo and redo, wherever the focus is on this page but in a text; N goes on from the result that is looked at.
+element.addEventListener('keydown', event => {
+  if (event.target.closest('textarea, input:not([type="range"])')) return;
+  const key = event.key.toLowerCase();
+  if (key === 'n' && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    repaint.goOn();
+    view.node.focus({ preventScroll: true });
+    return;
+  }
+  if (!(event.ctrlKey || event.metaKey) || (key !== 'z' && key !== 'y')) return;
+  event.preventDefault();
+  if (key === 'y' || event.shiftKey) canvas.redo();
+  else canvas.undo();
+});
+
+Easel.escapeCanvas = () => {
+  if (hand.cancel()) return;
+  if (repaint.problem) repaint.dismiss();
+  else repaint.stop('now');
+};
+
+function pretend() {
+  repaint.pretend(props.samples[Easel.address.of('inpaint')] ?? null);
+}
+Easel.address.changed.on(pretend);
+canvas.changed.on(show);
+repaint.changed.on(show);
+hand.changed.on(show);
+view.moved.on(views.show);
+Easel.pictures.changed.on(showInvite);
+repaint
+  .begin()
+  .then(() => {
+    view.begin();
+    pretend();
+    show();
+  })
+  .catch(failed => console.warn(failed));
+show();

@@ -1,0 +1,251 @@
+// What can be done to a mask { width, height, data: Uint8Array }: 0 stays as it is, 255 is painted over. Each act
+// changes the numbers in place and returns the rectangle { x, y, w, h } that it may have touched, or null. Pixels are
+// told by their corner: the middle of the first one is (0.5, 0.5).
+Easel.maskBits = (() => {
+  const create = (width, height) => ({ width, height, data: new Uint8Array(width * height) });
+
+  /** Whole pixels inside the mask, of a box that may lie anywhere. */
+  function within(mask, left, top, right, bottom) {
+    const x = Math.max(0, Math.floor(left)),
+      y = Math.max(0, Math.floor(top));
+    const w = Math.min(mask.width, Math.ceil(right)) - x,
+      h = Math.min(mask.height, Math.ceil(bottom)) - y;
+    return w > 0 && h > 0 ? { x, y, w, h } : null;
+  }
+
+  const all = mask => ({ x: 0, y: 0, w: mask.width, h: mask.height });
+
+  function joined(one, other) {
+    if (!one || !other) return one ?? other;
+    const x = Math.min(one.x, other.x),
+      y = Math.min(one.y, other.y);
+    const right = Math.max(one.x + one.w, other.x + other.w),
+      bottom = Math.max(one.y + one.h, other.y + other.h);
+    return { x, y, w: right - x, h: bottom - y };
+  }
+
+  /**
+   * A stroke of the brush from one point to the next, { x, y, radius } each. Full inside the hard part of the radius,
+   * fading smoothly to its end (over one pixel at hardness 1). Painting takes the greater number, erasing the smaller:
+   * a stroke never adds up with itself, however slowly it is drawn.
+   */
+  function stroke(mask, from, to, { hardness, strength, erases }) {
+    const most = Math.max(from.radius, to.radius) + 1;
+    const box = within(
+      mask,
+      Math.min(from.x, to.x) - most,
+      Math.min(from.y, to.y) - most,
+      Math.max(from.x, to.x) + most,
+      Math.max(from.y, to.y) + most,
+    );
+    if (!box) return null;
+    const dx = to.x - from.x,
+      dy = to.y - from.y,
+      length = dx * dx + dy * dy,
+      level = 255 * strength;
+    const { data, width } = mask;
+    for (let y = box.y; y < box.y + box.h; y += 1) {
+      const py = y + 0.5 - from.y;
+      for (let x = box.x; x < box.x + box.w; x += 1) {
+        const px = x + 0.5 - from.x;
+        const t = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
+        const radius = from.radius + t * (to.radius - from.radius);
+        const away = radius + 0.5 - Math.hypot(px - t * dx, py - t * dy);
+        if (away <= 0) continue;
+        const fade = Math.max(1, radius * (1 - hardness));
+        const a = Math.min(1, away / fade);
+        const value = Math.round(level * (fade > 1 ? a * a * (3 - 2 * a) : a));
+        const at = y * width + x;
+        if (erases) {
+          if (data[at] > 255 - value) data[at] = 255 - value;
+        } else if (data[at] < value) data[at] = value;
+      }
+    }
+    return box;
+  }
+
+  /** Lays `level` on the pixels of a box where `covers(x, y)` is 0 to 1. */
+  function lay(mask, box, covers, { strength, erases }) {
+    if (!box) return null;
+    for (let y = box.y; y < box.y + box.h; y += 1) {
+      for (let x = box.x; x < box.x + box.w; x += 1) {
+        const value = Math.round(255 * strength * covers(x, y));
+        const at = y * mask.width + x;
+        mask.data[at] = erases ? Math.min(mask.data[at], 255 - value) : Math.max(mask.data[at], value);
+      }
+    }
+    return box;
+  }
+
+  /** All pixels whose middle lies between two corners. */
+  function rectangle(mask, from, to, how) {
+    const [left, right] = [from.x, to.x].map(Math.round).sort((a, b) => a - b);
+    const [top, bottom] = [from.y, to.y].map(Math.round).sort((a, b) => a - b);
+    return lay(mask, within(mask, left, top, right, bottom), () => 1, how);
+  }
+
+  /** The inside of a closed line, its edge smooth. */
+  function lasso(mask, points, how) {
+    const xs = points.map(point => point.x),
+      ys = points.map(point => point.y);
+    const box = within(mask, Math.min(...xs) - 1, Math.min(...ys) - 1, Math.max(...xs) + 1, Math.max(...ys) + 1);
+    if (!box || points.length < 3) return null;
+    const context = new OffscreenCanvas(box.w, box.h).getContext('2d', { willReadFrequently: true });
+    context.translate(-box.x, -box.y);
+    context.beginPath();
+    for (const { x, y } of points) context.lineTo(x, y);
+    context.fill();
+    const inside = context.getImageData(0, 0, box.w, box.h).data;
+    return lay(mask, box, (x, y) => inside[4 * ((y - box.y) * box.w + x - box.x) + 3] / 255, how);
+  }
+
+  /** What hangs together with the point and is not painted yet (or, to erase, what is painted). */
+  function fill(mask, point, { strength, erases }) {
+    const { data, width, height } = mask;
+    const first = { x: Math.floor(point.x), y: Math.floor(point.y) };
+    const level = Math.round(255 * strength);
+    const isOpen = at => (erases ? data[at] > 0 : data[at] < 0.9 * level);
+    if (first.x < 0 || first.y < 0 || first.x >= width || first.y >= height) return null;
+    const start = first.y * width + first.x;
+    if (!isOpen(start)) return null;
+    const value = erases ? 0 : level;
+    const waiting = [start];
+    let [left, right, top, bottom] = [first.x, first.x, first.y, first.y];
+    while (waiting.length) {
+      const at = waiting.pop();
+      if (!isOpen(at)) continue;
+      const row = Math.floor(at / width) * width;
+      let low = at,
+        high = at;
+      while (low > row && isOpen(low - 1)) low -= 1;
+      while (high < row + width - 1 && isOpen(high + 1)) high += 1;
+      data.fill(value, low, high + 1);
+      left = Math.min(left, low - row);
+      right = Math.max(right, high - row);
+      const y = row / width;
+      top = Math.min(top, y);
+      bottom = Math.max(bottom, y);
+      for (const step of [-width, width]) {
+        if (row + step < 0 || row + step >= width * height) continue;
+        for (let k = low + step; k <= high + step; k += 1)
+          if (isOpen(k) && (k === low + step || !isOpen(k - 1))) waiting.push(k);
+      }
+    }
+    return { x: left, y: top, w: right - left + 1, h: bottom - top + 1 };
+  }
+
+  function invert(mask) {
+    const { data } = mask;
+    for (let k = 0; k < data.length; k += 1) data[k] = 255 - data[k];
+    return all(mask);
+  }
+
+  function clear(mask) {
+    mask.data.fill(0);
+    return all(mask);
+  }
+
+  /** The rectangle that holds everything painted; null when nothing is. */
+  function bounds({ data, width, height }) {
+    let top = 0,
+      bottom = height - 1;
+    const isEmpty = y => {
+      for (let k = y * width; k < (y + 1) * width; k += 1) if (data[k]) return false;
+      return true;
+    };
+    while (top < height && isEmpty(top)) top += 1;
+    if (top === height) return null;
+    while (isEmpty(bottom)) bottom -= 1;
+    let left = width - 1,
+      right = 0;
+    for (let y = top; y <= bottom; y += 1) {
+      for (let x = 0; x < left; x += 1) if (data[y * width + x]) left = x;
+      for (let x = width - 1; x > right; x -= 1) if (data[y * width + x]) right = x;
+    }
+    return { x: left, y: top, w: Math.max(right, left) - left + 1, h: bottom - top + 1 };
+  }
+
+  /** Works on the painted part and `margin` pixels around it, as a mask of its own. */
+  function onPart(mask, margin, act) {
+    const found = bounds(mask);
+    if (!found) return null;
+    const box = within(
+      mask, found.x - margin, found.y - margin, found.x + found.w + margin, found.y + found.h + margin,
+    ); // prettier-ignore
+    const part = create(box.w, box.h);
+    for (let y = 0; y < box.h; y += 1) {
+      const from = (box.y + y) * mask.width + box.x;
+      part.data.set(mask.data.subarray(from, from + box.w), y * box.w);
+    }
+    const done = act(part).data;
+    for (let y = 0; y < box.h; y += 1) {
+      mask.data.set(done.subarray(y * box.w, (y + 1) * box.w), (box.y + y) * mask.width + box.x);
+    }
+    return box;
+  }
+
+  /** Grows by so many pixels, or shrinks (below 0); an eight-cornered brush, as square and cross take turns. */
+  function grow(mask, pixels) {
+    const pick = pixels > 0 ? Math.max : Math.min;
+    return onPart(mask, Math.max(1, pixels), part => {
+      let now = part;
+      for (let k = 0; k < Math.abs(pixels); k += 1) now = grown(now, pick, k % 2 === 0);
+      return now;
+    });
+  }
+
+  function grown({ width, height, data }, pick, isCross) {
+    const next = create(width, height);
+    const across = isCross ? null : create(width, height).data;
+    const side = (row, x) => pick(row[x], row[Math.max(0, x - 1)], row[Math.min(width - 1, x + 1)]);
+    for (let y = 0; across && y < height; y += 1) {
+      const row = data.subarray(y * width, (y + 1) * width);
+      for (let x = 0; x < width; x += 1) across[y * width + x] = side(row, x);
+    }
+    const tall = across ?? data;
+    for (let y = 0; y < height; y += 1) {
+      const row = data.subarray(y * width, (y + 1) * width);
+      const up = Math.max(0, y - 1) * width,
+        down = Math.min(height - 1, y + 1) * width;
+      for (let x = 0; x < width; x += 1) {
+        const upright = pick(tall[up + x], tall[y * width + x], tall[down + x]);
+        next.data[y * width + x] = isCross ? pick(upright, side(row, x)) : upright;
+      }
+    }
+    return next;
+  }
+
+  /** Softens the edge over about so many pixels to either side: three running means, nearly a bell. */
+  function feather(mask, pixels) {
+    const radius = Math.max(1, Math.round(pixels / 2));
+    return onPart(mask, 3 * radius, part => {
+      let numbers = Float32Array.from(part.data);
+      for (let k = 0; k < 3; k += 1) {
+        numbers = meaned(numbers, part.width, part.height, radius, 1, part.width);
+        numbers = meaned(numbers, part.height, part.width, radius, part.width, 1);
+      }
+      part.data.set(numbers.map(Math.round));
+      return part;
+    });
+  }
+
+  /** Means over 2 radius + 1 numbers along lines; `step` from one to the next, `stride` from line to line. */
+  function meaned(numbers, length, lines, radius, step, stride) {
+    const out = new Float32Array(numbers.length);
+    const wide = 2 * radius + 1;
+    for (let line = 0; line < lines; line += 1) {
+      const at = k => line * stride + Math.min(length - 1, Math.max(0, k)) * step;
+      let sum = 0;
+      for (let k = -radius; k <= radius; k += 1) sum += numbers[at(k)];
+      for (let k = 0; k < length; k += 1) {
+        out[line * stride + k * step] = sum / wide;
+        sum += numbers[at(k + radius + 1)] - numbers[at(k - radius)];
+      }
+    }
+    return out;
+  }
+
+  const isEmpty = mask => !bounds(mask);
+
+  return { create, joined, all, stroke, rectangle, lasso, fill, invert, clear, grow, feather, bounds, isEmpty };
+})();
