@@ -6,7 +6,7 @@ module; it names `PainterSetup` (in `setup.py`) instead.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -41,7 +41,7 @@ from pipelines.generation.loras import Chosen, applied, fitted
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.mixing import HeldMix
 from pipelines.jobs.orders import Order, ordered, strength_of
-from pipelines.jobs.repainting import Repainting, repainting
+from pipelines.jobs.repainting import Repainted, Repainting, repainted, repainting
 from pipelines.jobs.segmenting import segment
 from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
@@ -74,18 +74,16 @@ class Subject:
 class Painter:
     """Paints with the models of `library`, over pictures of `sources`, and saves to `files`.
 
-    What makes no pictures is left to `keeper`.
-    `targets` names a file for each picture, for the command line's `-o`; `favourite` is the model made ready before
-    the first job comes.
+    What makes no pictures is left to `keeper`. `favourite` is the model made ready before the first job comes.
     """
 
     def __init__(
         self, library: ModelLibrary, residency: Residency, files: PictureFiles, sources: SourceStore, keeper: Keeper,
-        *, targets: Sequence[Path] | None = None, favourite: str | None = None,
+        *, favourite: str | None = None,
     ) -> None:  # fmt: skip
         self._library, self._residency, self._keeper = library, residency, keeper
         self._files, self._sources = files, sources
-        self._targets, self._favourite, self._realiser = targets, favourite, Realiser(files.outputs)
+        self._favourite, self._realiser = favourite, Realiser(files.outputs)
         self._learnt: dict[object, Thrift] = {}
         """How sparingly a kind of work had to be done, so that its next job begins so."""
 
@@ -147,9 +145,9 @@ class Painter:
         began, left = time.monotonic(), request.pictures - work.first
         subject = self._subject(work)
         for event in self._thriftily(request.painted, subject, work.first, stop):
-            if isinstance(event, Painted):
+            if isinstance(event, Painted | Repainted):
                 left -= 1
-                yield self._save(event, request, work, subject.over)
+                yield self._save(event, request, work)
             else:
                 yield event
         yield Stopped() if left > 0 and stop.after_picture else Finished(seconds=time.monotonic() - began)
@@ -166,7 +164,7 @@ class Painter:
             subject = self._subject(Work(cell, work.job, parts=tuple(parts[name] for name in cell.mixture.parts)))
             for event in self._thriftily(cell.painted, subject, 0, stop):
                 match event:
-                    case Painted():
+                    case Painted() | Repainted():
                         yield self._save(replace(event, index=index), cell, work)
                     case Progress() | Preview():
                         yield _of_cell(event, index, sheet.pictures, cells)
@@ -177,7 +175,7 @@ class Painter:
 
     def _thriftily(
         self, request: GenerateRequest, subject: Subject, first: int, stop: StopSignal
-    ) -> Iterator[Event | Painted]:
+    ) -> Iterator[Event | Painted | Repainted]:
         """The pictures from `first` on; whenever memory runs out, with less, until nothing can be saved any more."""
         info = subject.info
         forecast = self._residency.forecast(info, request)
@@ -188,7 +186,7 @@ class Painter:
         while True:
             try:
                 for event in self._attempt(request, subject, first, stop, thrift):
-                    if isinstance(event, Painted):
+                    if isinstance(event, Painted | Repainted):
                         first = event.index + 1
                     yield event
                 return
@@ -206,7 +204,7 @@ class Painter:
 
     def _attempt(
         self, request: GenerateRequest, subject: Subject, first: int, stop: StopSignal, thrift: Thrift
-    ) -> Iterator[Event | Painted]:
+    ) -> Iterator[Event | Painted | Repainted]:
         """Raises RanOut."""
         residency, place, info = self._residency, thrift.placement, subject.info
         if not residency.is_lent(info, request.precision, placement=place):
@@ -217,11 +215,10 @@ class Painter:
         for note in (note for one, _ in fits for note in warnings(one)):
             yield Noted(text=note)
         with applied(model, fits):
-            ground = None
-            if subject.over is not None:
-                with watched(Phase.DENOISING):
-                    ground = subject.over.ground(model, tiled=thrift.tiled)
-            yield from generate(request, model, stop, first=first, thrift=thrift, over=ground)
+            if subject.over is None:
+                yield from generate(request, model, stop, first=first, thrift=thrift)
+            else:
+                yield from repainted(subject.over, model, stop, first=first, thrift=thrift)
 
     def _lent(self, subject: Subject, request: GenerateRequest, place: Placement, work: int) -> LoadedModel:
         """Raises RanOut, ModelUnusable."""
@@ -238,11 +235,10 @@ class Painter:
             del model, held  # another precision, or another VAE's parts: it is built anew
             self._residency.free(subject.info.name)
 
-    def _save(self, painted: Painted, request: Painting, work: Work, over: Repainting | None = None) -> PictureSaved:
-        to = self._targets[painted.index] if self._targets else None
-        image = painted.image if over is None else over.finished(painted.image)
+    def _save(self, painted: Painted | Repainted, request: Painting, work: Work) -> PictureSaved:
+        to = work.targets[painted.index] if work.targets else None
         saved = self._files.save(
-            image, request, index=painted.index, seed=painted.seed, job=work.job, seconds=painted.seconds, to=to
+            painted.image, request, index=painted.index, seed=painted.seed, job=work.job, seconds=painted.seconds, to=to
         )
         return PictureSaved(index=saved.index, seed=saved.seed, file=saved.file, seconds=saved.seconds)
 

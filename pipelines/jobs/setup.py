@@ -27,8 +27,6 @@ class PainterSetup:
     """A key of `ATTENTIONS`."""
     favourite: str | None = None
     """The model to make ready before the first job."""
-    targets: tuple[Path, ...] | None = None
-    """A file for each picture, instead of the outputs folder."""
 
     def __call__(self) -> Performer:
         # Imported here: whoever makes a setup (the studio's process) must not load torch.
@@ -39,5 +37,5 @@ class PainterSetup:
         residency = Residency(self.device, attention=self.attention)
         return Painter(
             ModelLibrary(self.models), residency, PictureFiles(self.outputs), SourceStore(self.sources),
-            Keeper(residency, self.own_models), targets=self.targets, favourite=self.favourite,
+            Keeper(residency, self.own_models), favourite=self.favourite,
         )  # fmt: skip

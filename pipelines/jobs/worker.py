@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from pipelines.core.error import EaselError, Problem, WorkerLost
@@ -28,6 +29,8 @@ class Work:
     """The model it is painted with, found by whoever sends the work; None: the performer looks for it itself."""
     parts: tuple[ModelInfo, ...] | None = None
     """What the request names besides, LoRAs or what is mixed, in its order; None: as above."""
+    targets: tuple[Path, ...] | None = None
+    """A file for each picture, instead of the outputs folder: the command line's `-o`."""
 
 
 class Performer(Protocol):

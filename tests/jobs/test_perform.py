@@ -110,9 +110,9 @@ def test_pictures_can_go_to_files_of_ones_own(residency: Residency, tmp_path: Pa
         PictureFiles(tmp_path / "outputs"),
         SourceStore(tmp_path / "outputs"),
         Keeper(residency, tmp_path),
-        targets=targets,
     )
-    saved = [event for event in painter.perform(Work(small()), StopSignal()) if isinstance(event, PictureSaved)]
+    work = Work(small(), targets=targets)
+    saved = [event for event in painter.perform(work, StopSignal()) if isinstance(event, PictureSaved)]
     assert [event.file for event in saved] == [str(target) for target in targets]
     assert all(target.is_file() for target in targets)
     assert not (tmp_path / "outputs").exists()

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines.core import event as events
 from pipelines.core.error import EaselError, InvalidRequest, StorageProblem
+from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.model import ModelInfo
 from pipelines.core.request import GenerateRequest, random_seed, read_generate
 from pipelines.core.stop import StopSignal
@@ -24,7 +25,7 @@ from pipelines.jobs.worker import Work
 from pipelines.models.asked import model_of, parts_of
 from pipelines.storage.sources import SourceStore
 from ui.cli.lora import Spec, block_weights_of, pick_lora, read_spec
-from ui.cli.models import pick
+from ui.cli.models import Pick, pick
 from ui.cli.options import Folders, Hardware
 from ui.cli.over import NOTHING_THERE, Over, own_fields, painted_over, sized
 
@@ -70,19 +71,24 @@ def build_request(fields: Mapping[str, Any], info: ModelInfo) -> GenerateRequest
     return read_generate({**own, **drawn, "model": info.name})
 
 
-def targets(output: Path | None, request: GenerateRequest) -> list[Path] | None:
+def targets(output: Path | None, request: GenerateRequest) -> tuple[Path, ...] | None:
     """Where each picture goes: None for the outputs folder, one FILE (replaced), or a free name for each in a DIR."""
     if output is None:
         return None
-    if output.is_dir() or not output.suffix:
-        return [_free_name(output, request.seed_of(i)) for i in range(request.count)]
+    if is_folder(output):
+        return tuple(_free_name(output, request.seed_of(i)) for i in range(request.count))
     if output.suffix.lower() != ".png":
         raise InvalidRequest(
             f"Pictures are written as PNG, not {output.suffix}", fix=f"use -o {output.with_suffix('.png').name}"
         )
     if request.count > 1:
         raise InvalidRequest(f"{request.count} pictures do not fit in one file", fix="give a folder with -o")
-    return [output]
+    return (output,)
+
+
+def is_folder(output: Path) -> bool:
+    """Whether somebody who says `-o` so means a folder."""
+    return output.is_dir() or not output.suffix
 
 
 def _free_name(folder: Path, seed: int) -> Path:
@@ -155,38 +161,76 @@ def chosen(spec: Spec, info: ModelInfo, model: ModelInfo, folders: Folders) -> d
     return {"name": info.name, "unet": spec.unet, "text": spec.text, "blocks": blocks}
 
 
-def run(fields: Mapping[str, Any], around: Surroundings) -> None:
-    """Paint, and say where the pictures are. Raises EaselError."""
-    named = str(fields.get("model", GenerateRequest.model_fields["model"].default))
-    models = pick(named, around.folders)
+@dataclass(frozen=True)
+class Means:
+    """What paints."""
+
+    models: Pick
+    loras: tuple[ModelInfo, ...]
+    choices: tuple[dict[str, Any], ...]
+    """The LoRAs as the request names them."""
+
+
+def means(model: str, around: Surroundings) -> Means:
+    """The model of that name or path, and the LoRAs asked for. Raises UnknownName, InvalidRequest, ModelUnusable."""
+    models = pick(model, around.folders)
     specs = [read_spec(text) for text in around.loras]
     loras = tuple(pick_lora(spec.file, around.folders) for spec in specs)
-    if loras:
-        asked = [chosen(spec, info, models.usable, around.folders) for spec, info in zip(specs, loras, strict=True)]
-        fields = {**fields, "loras": asked}
-    sources = SourceStore(around.folders.data.sources)
+    pairs = zip(specs, loras, strict=True)
+    return Means(models, loras, tuple(chosen(spec, info, models.usable, around.folders) for spec, info in pairs))
+
+
+def ready(fields: Mapping[str, Any], over: Over, by: Means, sources: SourceStore) -> Work:
+    """The work that `fields` ask for. Raises EaselError."""
     own = own_fields(fields)
-    asked_for = sized({name: value for name, value in fields.items() if name not in own}, around.over, sources)
-    picture = build_request(asked_for, models.usable)
-    request = painted_over(picture, own, around.over, sources)
-    files = targets(around.output, picture)
-    setup = PainterSetup(
-        models=models.folders, outputs=around.folders.data.outputs, sources=around.folders.data.sources,
-        own_models=around.folders.data.models,
-        device=around.hardware.device, attention=around.hardware.attention,
-        targets=None if files is None else tuple(files),
-    )  # fmt: skip
-    check_writable(files[0].parent if files else setup.outputs)
-    made = []
+    given = {name: value for name, value in fields.items() if name not in own}
+    given |= {"loras": list(by.choices)} if by.loras else {}
+    picture = build_request(sized(given, over, sources), by.models.usable)
+    request = painted_over(picture, own, over, sources)
     # A LoRA that a request names otherwise (--set) is one of the library.
-    found = loras or parts_of(models.library, request)
-    work = Work(request, model=model_of(models.library, request), parts=found)
+    parts = by.loras or parts_of(by.models.library, request)
+    return Work(request, model=model_of(by.models.library, request), parts=parts)
+
+
+def setup_of(by: Means, around: Surroundings) -> PainterSetup:
+    """How the painter is made."""
+    data = around.folders.data
+    return PainterSetup(
+        models=by.models.folders, outputs=data.outputs, sources=data.sources, own_models=data.models,
+        device=around.hardware.device, attention=around.hardware.attention,
+    )  # fmt: skip
+
+
+def made_of(saved: events.PictureSaved, outputs: Path) -> dict[str, Any]:
+    """A finished picture, as JSON tells it."""
+    file = outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
+    return {"file": str(file), "seed": saved.seed, "seconds": round(saved.seconds, 3)}
+
+
+def named_model(fields: Mapping[str, Any]) -> str:
+    """The model that is asked for, or the usual one."""
+    return str(fields.get("model", GenerateRequest.model_fields["model"].default))
+
+
+def run(fields: Mapping[str, Any], around: Surroundings) -> None:
+    """Paint, and say where the pictures are. Raises EaselError."""
+    by, sources = means(named_model(fields), around), SourceStore(around.folders.data.sources)
+    work = ready(fields, around.over, by, sources)
+    assert isinstance(work.request, GenerateRequest | InpaintRequest)
+    work = replace(work, targets=targets(around.output, work.request.painted))
+    setup = setup_of(by, around)
+    check_writable(work.targets[0].parent if work.targets else setup.outputs)
+    made = []
     for saved in follow(setup().perform(work, StopSignal()), quiet=around.as_json):
-        file = setup.outputs / saved.file  # an absolute `saved.file` (from -o) stays as it is
-        made.append({"file": str(file), "seed": saved.seed, "seconds": round(saved.seconds, 3)})
+        made.append(made_of(saved, setup.outputs))
         if not around.as_json:
-            sys.stdout.write(f"{file}\n")
-            sys.stdout.flush()
+            say(made[-1]["file"])
     if around.as_json:
-        told = {"request": request.model_dump(mode="json"), "pictures": made}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        told = {"request": work.request.model_dump(mode="json"), "pictures": made}
+        say(json.dumps(told, indent=2))
+
+
+def say(text: str) -> None:
+    """A line for whoever waits for it."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
