@@ -90,7 +90,7 @@ def serve(
 
 @app.command()
 def generate(  # noqa: PLR0913, PLR0917, a command is its options
-    prompt: Annotated[str, typer.Argument(help="What to paint.")],
+    prompt: Annotated[str | None, typer.Argument(help="What to paint.")] = None,
     negative: Annotated[str | None, typer.Option(help="What to avoid.")] = None,
     model: Annotated[str | None, typer.Option(help="Name or path of a model.")] = None,
     vae: Annotated[str | None, typer.Option(help="A VAE, or a model whose VAE to use.")] = None,
@@ -104,9 +104,16 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:unet[:text]][@BLOCKS]", help="A LoRA to add; may be repeated.")
     ] = None,
-    image: Annotated[Path | None, typer.Option(metavar="PATH", help="A picture to paint over.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A picture to paint over, or a folder of them.")
+    ] = None,
     strength: Annotated[str | None, typer.Option(metavar="F", help="How much of it changes, 0 to 1.")] = None,
-    mask: Annotated[Path | None, typer.Option(metavar="PATH", help="White is painted over, black stays.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="White is painted over, black stays; for a folder, a folder.")
+    ] = None,
+    own_settings: Annotated[
+        bool, typer.Option("--own-settings", help="Each picture's own prompt, seed, ... where you name no other.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE|DIR")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any field of the request.")
@@ -118,6 +125,7 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     attention: AttentionOption = AUTO,
 ) -> None:
     """Paint pictures from a text."""
+    from ui.cli import batch
     from ui.cli import generate as command
     from ui.cli.over import Over
 
@@ -127,8 +135,11 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
     fields = command.read_fields(given, numbers, size, settings or [])
     loras = tuple(lora or ())
     over = Over(image, mask, strength)
-    around = command.Surroundings(folders(data, models), Hardware(device, attention), output, as_json, loras, over)
-    command.run(fields, around)
+    around = command.Surroundings(
+        folders(data, models), Hardware(device, attention), output, as_json, loras, over, own_settings
+    )
+    run = batch.run if over.is_many or own_settings else command.run
+    run(fields, around)
 
 
 app.command()(mask)

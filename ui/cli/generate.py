@@ -153,6 +153,8 @@ class Surroundings:
     loras: tuple[str, ...] = ()
     """`FILE[:unet[:text]][@BLOCKS]`, as typed."""
     over: Over = NOTHING_THERE
+    own_settings: bool = False
+    """Those of each picture that is painted over count where nothing else was said."""
 
 
 def chosen(spec: Spec, info: ModelInfo, model: ModelInfo, folders: Folders) -> dict[str, Any]:
@@ -182,6 +184,8 @@ def means(model: str, around: Surroundings) -> Means:
 
 def ready(fields: Mapping[str, Any], over: Over, by: Means, sources: SourceStore) -> Work:
     """The work that `fields` ask for. Raises EaselError."""
+    if "prompt" not in fields:
+        raise InvalidRequest("There is no prompt", fix="say what to paint", field="prompt")
     own = own_fields(fields)
     given = {name: value for name, value in fields.items() if name not in own}
     given |= {"loras": list(by.choices)} if by.loras else {}

@@ -26,6 +26,11 @@ class Over:
     mask: Path | None
     strength: str | None
 
+    @property
+    def is_many(self) -> bool:
+        """Whether folders were named."""
+        return self.image is not None and (self.image.is_dir() or (self.mask is not None and self.mask.is_dir()))
+
 
 NOTHING_THERE = Over(None, None, None)
 
