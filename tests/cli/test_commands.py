@@ -81,7 +81,9 @@ def test_models_are_listed_shown_and_misspelled(easel: Easel) -> None:
     assert_complains(easel("models", "show", "flt"), "'flat'")
 
 
-@pytest.mark.parametrize("words", [(), ("generate",), ("serve",), ("models",), ("models", "list")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [(), ("generate",), ("mask",), ("serve",), ("models",), ("models", "list")], ids=" ".join
+)
 def test_help_answers_without_loading_anything_heavy(easel: Easel, words: tuple[str, ...]) -> None:
     done = easel(*words, "--help")
     assert done.returncode == 0
