@@ -57,6 +57,8 @@ Easel.canvasTools = (view, hand) => {
   const menu = make(
     'div',
     { class: 'canvas-menu', popover: 'auto', 'data-esc': '', role: 'dialog', 'aria-label': say('canvas.more') },
+    Easel.canvasFind().node,
+    make('hr'),
     make('label', { class: 'mini' }, say('canvas.edge_by'), pixels),
     make(
       'div',

@@ -230,8 +230,11 @@ Easel.canvas = (() => {
     changed.tell();
   }
 
-  /** A mask file instead of the mask at hand: as bright as it is, or where it is transparent as opaque. */
-  async function loadMask(file, { stretch = false } = {}) {
+  /**
+   * A mask file instead of the mask at hand (or added to it): as bright as it is, or where it is transparent as opaque.
+   * Throws { problem, fix, canStretch } when it is of another size.
+   */
+  async function loadMask(file, { stretch = false, adds = false } = {}) {
     const image = await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
     const { width, height } = node.source;
     if (!stretch && (image.width !== width || image.height !== height)) {
@@ -250,7 +253,8 @@ Easel.canvas = (() => {
     edit(mask => {
       for (let k = 0; k < mask.data.length; k += 1) {
         const [r, g, b, a] = [bytes[4 * k], bytes[4 * k + 1], bytes[4 * k + 2], bytes[4 * k + 3]];
-        mask.data[k] = isOpaque ? (r === g && g === b ? r : Math.round(0.299 * r + 0.587 * g + 0.114 * b)) : a;
+        const value = isOpaque ? (r === g && g === b ? r : Math.round(0.299 * r + 0.587 * g + 0.114 * b)) : a;
+        mask.data[k] = adds ? Math.max(mask.data[k], value) : value;
       }
       return maskBits.all(mask);
     });

@@ -65,7 +65,12 @@ function showInvite() {
 // What goes on, and what went wrong
 
 const progress = Easel.views.progress({ onStop: repaint.stop });
-const error = Easel.views.error({ onFix: fix => fix.act?.() });
+const error = Easel.views.error({
+  onFix: fix => {
+    repaint.dismiss();
+    fix.act?.();
+  },
+});
 const close = make('button', { class: 'btn', onclick: repaint.dismiss }, say('canvas.dismiss'));
 error.node.append(close);
 view.node.append(progress.node, error.node);
@@ -167,6 +172,9 @@ Easel.escapeCanvas = () => {
   if (repaint.problem) repaint.dismiss();
   else repaint.stop('now');
 };
+
+/** Where the picture lies, for whoever points at it from outside. */
+Easel.canvasAt = () => view.at;
 
 function pretend() {
   repaint.pretend(props.samples[Easel.address.of('inpaint')] ?? null);
