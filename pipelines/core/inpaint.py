@@ -117,7 +117,7 @@ class InpaintRequest(BaseRequest):
     @model_validator(mode="after")
     def _has_steps(self) -> Self:
         object.__setattr__(self, "model", self.picture.model)
-        if int(self.picture.steps * self.strength) < 1:
+        if self.walked < 1:
             need = "raise the strength" if self.strength == 0 else f"use {round(1 / self.strength + 0.5)} steps or more"
             raise InvalidRequest(
                 f"At strength {self.strength} no step of {self.picture.steps} is left", fix=need, field="strength"
@@ -135,9 +135,14 @@ class InpaintRequest(BaseRequest):
 
     @property
     def strengths(self) -> tuple[float, ...]:
-        """Of what the words of `picture` are painted by, where there is such a place; then of each region."""
-        own = (1.0,) if self.mask or not self.border.is_none else ()
+        """Of each mask, in their order."""
+        own = (1.0,) if self.mask else ()
         return (*own, *(region.strength for region in self.regions))
+
+    @property
+    def walked(self) -> int:
+        """Steps, of those of `picture`; rounded down, as in diffusers."""
+        return int(self.picture.steps * self.strength)
 
     @property
     def is_all(self) -> bool:

@@ -26,3 +26,19 @@ class StopSignal:
     @property
     def after_picture(self) -> bool:
         return self._now.is_set() or self._after_picture.is_set()
+
+
+class WithinPicture(StopSignal):
+    """`whole` as it is seen by a part of one picture: the picture at hand is this one, and ends with its last part."""
+
+    def __init__(self, whole: StopSignal) -> None:
+        super().__init__()
+        self._whole = whole
+
+    @property
+    def now(self) -> bool:
+        return self._whole.now
+
+    @property
+    def after_picture(self) -> bool:
+        return self._whole.now

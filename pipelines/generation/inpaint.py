@@ -3,13 +3,12 @@
 The picture may have any size; the network works on a window of it, at the size the request asks for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -19,12 +18,16 @@ from pipelines.generation.ground import Ground, Words
 from pipelines.generation.knowledge import sees_masks
 from pipelines.generation.masks import (
     Box,
+    Levels,
     Mask,
     Pixels,
     bounds,
     cropped,
     filled,
+    hull,
+    mask_resized,
     on_latents,
+    resized,
     softened,
     widened,
     window,
@@ -41,60 +44,61 @@ class Part:
     box: Box
     pixels: Pixels
     """(h, w, 3) of the window, at the picture's own scale."""
+    mask: Mask
+    """(h, w) of the window: where anything is painted, and with how much of the strength."""
     masks: Sequence[Mask]
-    """(h, w) of the window each: of the request's own words, then of its regions."""
-    strengths: Sequence[float]
-    """Of each mask."""
+    """At the size the network works at: of the request's own words, then of its regions."""
     size: tuple[int, int]
     """Width and height the network works at."""
 
     @cached_property
-    def mask(self) -> Mask:
-        """Where anything is painted, and with how much of the strength."""
-        both = zip(self.masks, self.strengths, strict=True)
-        most: Mask = np.max([mask * np.float32(strength) for mask, strength in both], axis=0)
-        return most
+    def scaled(self) -> tuple[Pixels, Mask]:
+        """Pixels and mask at the size the network works at."""
+        return resized(self.pixels, self.size), mask_resized(self.mask, self.size)
 
-    def scaled(self) -> tuple[Pixels, Sequence[Mask], Mask]:
-        """Pixels, masks and the most of them at the size the network works at."""
-        return (
-            _resized(self.pixels, self.size),
-            [_mask_resized(m, self.size) for m in self.masks],
-            _mask_resized(self.mask, self.size),
-        )
-
-    def fitted(self, painted: Image.Image, *, match_colour: bool) -> Pixels:
-        """What was painted, at the picture's own scale, in the colours of what is around it."""
-        new = np.asarray(painted.resize((self.box.width, self.box.height), Image.Resampling.LANCZOS))
-        return colours_matched(new, self.pixels, self.mask) if match_colour else new
+    def fitted(self, painted: Image.Image, *, match_colour: bool) -> tuple[Pixels, Mask]:
+        """What was painted, in the colours of what is around it, and how much of it shows: as the window lies."""
+        new = np.asarray(painted)
+        # At the network's size: a slow shift in colour is the same there, and the window may be a hundred times larger.
+        matched = colours_matched(new, *self.scaled) if match_colour else new
+        return resized(matched, (self.box.width, self.box.height)), self.mask
 
 
-def part_of(request: InpaintRequest, pixels: Pixels, masks: Sequence[Mask]) -> Part | None:
+def part_of(
+    request: InpaintRequest, size: tuple[int, int], seen: Callable[[slice, slice], Pixels], masks: Sequence[Levels]
+) -> Part | None:
     """The window that is painted; None when the masks are empty: nothing is to be painted.
 
-    `masks`: (h, w) of the whole picture, as many as the request names; without any, all is painted.
+    `size`: the picture's width and height; `seen`: (h, w, 3) of some of its rows and columns; `masks`: (h, w) of all
+    of it, as many as the request names; without any, all is painted.
     """
-    height, width = pixels.shape[:2]
-    size = (request.picture.width, request.picture.height)
-    whole = Box(0, 0, width, height)
+    works_at = (request.picture.width, request.picture.height)
+    whole = Box(0, 0, *size)
     if request.is_all:
-        met = _met(pixels, size, request.fit)
-        return Part(whole, met, [np.ones(met.shape[:2], np.float32)], [1.0], size)
-    given = [1 - mask if request.invert else mask for mask in masks]
-    marked = bounds(np.max(given, axis=0))
-    if marked is None:
+        everything = np.ones(works_at[::-1], np.float32)
+        return Part(whole, _met(seen(*whole.part), works_at, request.fit), everything, [everything], works_at)
+    given = [255 - mask if request.invert else mask for mask in masks]
+    marked = [box for box in map(bounds, given) if box is not None]
+    if not marked:
         return None
-    reach = marked.wider(2 * request.soft_edge, width, height)
-    box = whole
+    all_marked, box = hull(marked), whole
     if request.area is Area.MASKED:
-        seen = marked.wider(max(request.padding, request.soft_edge), width, height)
-        box = window(seen, size, (width, height))
-    soft = []
-    for mask in given:
-        own = np.zeros((height, width), np.float32)
-        own[reach.part] = softened(mask[reach.part], request.soft_edge)
-        soft.append(own[box.part])
-    return Part(box, pixels[box.part], soft, request.strengths, size)
+        box = window(all_marked.wider(max(request.padding, request.soft_edge), *size), works_at, size)
+    reach = all_marked.wider(2 * request.soft_edge, *size)
+    most, scaled = np.zeros((box.height, box.width), np.float32), []
+    for mask, strength in zip(given, request.strengths, strict=True):
+        hard = np.divide(mask[reach.part], 255, dtype=np.float32)
+        soft = _cut(softened(hard, request.soft_edge), reach, box)
+        scaled.append(mask_resized(soft, works_at))
+        np.maximum(most, soft * np.float32(strength), out=most)
+    return Part(box, seen(*box.part), most, scaled, works_at)
+
+
+def _cut(mask: Mask, at: Box, box: Box) -> Mask:
+    """What a mask that lies `at` a place of the picture is in `box`; 0 beyond."""
+    cut, both = np.zeros((box.height, box.width), np.float32), at.within(box)
+    cut[both.moved(-box.left, -box.top).part] = mask[both.moved(-at.left, -at.top).part]
+    return cut
 
 
 def _met(pixels: Pixels, size: tuple[int, int], fit: Fit) -> Pixels:
@@ -110,7 +114,7 @@ def _met(pixels: Pixels, size: tuple[int, int], fit: Fit) -> Pixels:
 
 def ground_of(model: LoadedModel, part: Part, request: InpaintRequest, *, tiled: bool = False) -> Ground:
     """What the walk needs to know of the picture."""
-    pixels, masks, mask = part.scaled()
+    pixels, mask = part.scaled
     here = _tensor(mask, model)
     kept = encode_pixels(model, pixels, tiled=tiled)
     if request.is_all and request.fit is Fit.LATENT:
@@ -132,7 +136,7 @@ def ground_of(model: LoadedModel, part: Part, request: InpaintRequest, *, tiled:
     hard = bool(((small == 0) | (small == 1)).all())
     # An inpainting UNet keeps what it is shown by itself; where the mask is soft it is held all the same.
     held = None if request.is_all or (hint is not None and hard) else small
-    return Ground(latents, kept, held, request.strength, _words(request, masks, model), hint)
+    return Ground(latents, kept, held, request.strength, _words(request, part.masks, model), hint)
 
 
 def _stretched(latents: Tensor, like: Tensor) -> Tensor:
@@ -143,7 +147,7 @@ def _stretched(latents: Tensor, like: Tensor) -> Tensor:
 def _on_grid(pixels: Pixels) -> Pixels:
     """At its own size, as near as the VAE takes it."""
     height, width = (max(1, round(side / PIXELS_PER_LATENT)) * PIXELS_PER_LATENT for side in pixels.shape[:2])
-    return _resized(pixels, (width, height))
+    return resized(pixels, (width, height))
 
 
 def _words(request: InpaintRequest, masks: Sequence[Mask], model: LoadedModel) -> tuple[Words, ...]:
@@ -163,17 +167,3 @@ def _words(request: InpaintRequest, masks: Sequence[Mask], model: LoadedModel) -
 
 def _tensor(mask: Mask, model: LoadedModel) -> Tensor:
     return torch.from_numpy(np.array(mask))[None, None].to(model.device)
-
-
-def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    if pixels.shape[1::-1] == size:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-
-
-def _mask_resized(mask: Mask, size: tuple[int, int]) -> Mask:
-    if mask.shape[::-1] == size:
-        return mask
-    # What is painted at all stays so: 0 only where all of it is 0.
-    scaled: NDArray[np.float32] = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR))
-    return np.clip(scaled, 0, 1).astype(np.float32)

@@ -5,15 +5,19 @@ here works on what it is given alone, so that a small area of a large picture co
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from pipelines.models.blueprint import PIXELS_PER_LATENT
 
 Mask = NDArray[np.float32]
+Levels = NDArray[np.uint8]
+"""A mask as it is kept, a quarter of the size: 0 stays, 255 is painted over."""
 Pixels = NDArray[np.uint8]
 """(h, w, 3)."""
 
@@ -36,6 +40,10 @@ class Box:
         return self.bottom - self.top
 
     @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    @property
     def part(self) -> tuple[slice, slice]:
         """To take it out of an array."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
@@ -45,6 +53,20 @@ class Box:
         return Box(
             max(0, self.left - by), max(0, self.top - by), min(width, self.right + by), min(height, self.bottom + by)
         )
+
+    def moved(self, right: int, down: int) -> "Box":
+        return Box(self.left + right, self.top + down, self.right + right, self.bottom + down)
+
+    def within(self, other: "Box") -> "Box":
+        """What of it lies in `other`; of no area when nothing does."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        return Box(left, top, max(left, min(self.right, other.right)), max(top, min(self.bottom, other.bottom)))
+
+
+def hull(boxes: Iterable[Box]) -> Box:
+    """The smallest box with all of them."""
+    lefts, tops, rights, bottoms = zip(*((b.left, b.top, b.right, b.bottom) for b in boxes), strict=True)
+    return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
 
 def bounds(mask: NDArray[np.generic]) -> Box | None:
@@ -103,35 +125,51 @@ def cropped(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def widened(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """All of it in the middle of the proportions of `size`; what is left over has the colours of its edge."""
+    """All of it in the middle of `size` (width, height); what is left over has the colours of its edge."""
     height, width = pixels.shape[:2]
-    scale = max(width / size[0], height / size[1])
-    more = [max(0, round(side * scale) - own) for side, own in zip(size[::-1], (height, width), strict=True)]
+    scale = min(size[0] / width, size[1] / height)
+    small = resized(pixels, (max(1, round(width * scale)), max(1, round(height * scale))))
+    more = [whole - own for whole, own in zip(size[::-1], small.shape[:2], strict=True)]
     sides = [(one // 2, one - one // 2) for one in more]
-    outside = np.pad(np.zeros((height, width), np.float32), sides, constant_values=1)
-    return filled(np.pad(pixels, [*sides, (0, 0)]), outside)
+    outside = np.pad(np.zeros(small.shape[:2], np.float32), sides, constant_values=1)
+    return filled(np.pad(small, [*sides, (0, 0)]), outside)
+
+
+def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """At `size` (width, height)."""
+    if pixels.shape[1::-1] == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def mask_resized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """At `size` (width, height). What is painted at all stays so: 0 only where all of it is 0."""
+    if mask.shape[::-1] == size:
+        return mask
+    scaled: NDArray[np.float32] = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR))
+    return np.clip(scaled, 0, 1).astype(np.float32)
 
 
 def filled(pixels: Pixels, mask: Mask) -> Pixels:
-    """`pixels` with the colours around the mask carried on into it, smoothly: a pyramid of averages of what is known.
-
-    Push-pull interpolation (Gortler et al. 1996, The Lumigraph, section 4.2). Where nothing is known, mid-grey.
-    """
+    """`pixels` with the colours around the mask carried on into it, smoothly. Where nothing is known, mid-grey."""
     known = (mask == 0).astype(np.float32)
     if not known.any():
         return np.full_like(pixels, 128)
-    smooth = _push_pull(pixels.astype(np.float32) * known[..., None], known)
+    smooth = carried(pixels.astype(np.float32) * known[..., None], known)
     return np.where(known[..., None] > 0, pixels, smooth.round()).astype(np.uint8)
 
 
-def _push_pull(colours: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w, c) of known colours times their weights -> the same everywhere, by halves and back."""
+def carried(colours: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, c) of known colours times their weights, 0 to 1 -> colours everywhere: a pyramid of averages.
+
+    Push-pull interpolation (Gortler et al. 1996, The Lumigraph, section 4.2).
+    """
     average = (colours / np.maximum(weights, 1e-6)[..., None]).astype(np.float32)
     if min(weights.shape) <= 1 or weights.all():
         return average if weights.all() else np.broadcast_to(_mean(colours, weights), average.shape)
     pushed, light = _halved(colours), _halved(weights)
     even = (pushed / np.maximum(light, 1)[..., None]).astype(np.float32)
-    coarse = _push_pull(even, np.minimum(light, 1).astype(np.float32))
+    coarse = carried(even, np.minimum(light, 1).astype(np.float32))
     height, width = weights.shape
     pulled = ndimage.zoom(coarse, (height / coarse.shape[0], width / coarse.shape[1], 1), order=1, mode="nearest",
                           grid_mode=True)  # fmt: skip

@@ -1,5 +1,6 @@
 """Pictures as arrays that keep what they had: 8 or 16 bit, with or without alpha, turned as their EXIF says."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from pipelines.storage.deep import read_deep_png
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.float32]
+Levels = NDArray[np.uint8]
 
+BAND = 1 << 20
+"""Pixels worked on at a time: what is in between, in larger numbers, would be many times the picture itself."""
 DEPTH = 24
 """Where a PNG says how many bits each number has."""
 
@@ -37,13 +41,18 @@ class SourcePicture:
 
     @property
     def pixels(self) -> Pixels:
-        """(h, w, 3) as the network sees it: 8 bit, what is transparent on white."""
-        eight = (self.array >> 8).astype(np.uint8) if self.array.dtype == np.uint16 else self.array
-        colours = eight[..., :3]
-        if eight.shape[2] == 4:
-            alpha = eight[..., 3:].astype(np.uint16)
-            colours = ((colours * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-        return np.asarray(colours, dtype=np.uint8)
+        """All of it, as `seen`."""
+        return self.seen(slice(None), slice(None))
+
+    def seen(self, rows: slice, columns: slice) -> Pixels:
+        """(h, w, 3) of a part as the network sees it: 8 bit, what is transparent on white."""
+        part = self.array[rows, columns]
+        if part.dtype == np.uint8 and part.shape[2] == 3:
+            return part
+        seen = np.empty((*part.shape[:2], 3), np.uint8)
+        for band in _bands(part.shape):
+            seen[band] = _on_white(part[band])
+        return seen
 
     def repainted(self, rows: slice, columns: slice, new: Pixels, mask: Mask) -> "SourcePicture":
         """With `new` where the mask of this part is not 0, and to the bit as it was elsewhere.
@@ -52,14 +61,34 @@ class SourcePicture:
         """
         array = self.array.copy()
         part = array[rows, columns]
-        levels = 257 if array.dtype == np.uint16 else 1
-        share = np.minimum(2 * mask, 1)[..., None]
-        wanted = new.astype(np.float32) * levels
-        if array.shape[2] == 4:
-            wanted = np.concatenate([wanted, np.full((*mask.shape, 1), 255 * levels, np.float32)], axis=2)
-        mixed = part + share * (wanted - part)
-        array[rows, columns] = np.where(share > 0, mixed.round(), part).astype(array.dtype)
+        for band in _bands(part.shape):
+            part[band] = _mixed(part[band], new[band], mask[band])
         return SourcePicture(array, self.profile)
+
+
+def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Some rows at a time."""
+    rows = max(1, BAND // max(1, shape[1]))
+    return (slice(start, start + rows) for start in range(0, shape[0], rows))
+
+
+def _on_white(part: NDArray[Any]) -> Pixels:
+    eight = (part >> 8).astype(np.uint8) if part.dtype == np.uint16 else part
+    colours = eight[..., :3]
+    if eight.shape[2] == 4:
+        alpha = eight[..., 3:].astype(np.uint16)
+        colours = ((colours * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.asarray(colours, dtype=np.uint8)
+
+
+def _mixed(part: NDArray[Any], new: Pixels, mask: Mask) -> NDArray[Any]:
+    levels = 257 if part.dtype == np.uint16 else 1
+    share = np.minimum(2 * mask, 1)[..., None]
+    wanted = new.astype(np.float32) * levels
+    if part.shape[2] == 4:
+        wanted = np.concatenate([wanted, np.full((*mask.shape, 1), 255 * levels, np.float32)], axis=2)
+    mixed = part + share * (wanted - part)
+    return np.where(share > 0, mixed.round(), part).astype(part.dtype)
 
 
 def read_source(path: Path) -> SourcePicture:
@@ -81,8 +110,8 @@ def _depth(path: Path) -> int:
         return file.read(DEPTH + 1)[DEPTH]
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> Mask:
-    """(h, w) float32, 0 to 1. Of a picture that is transparent somewhere, how opaque it is; of others, how bright.
+def read_mask(path: Path, size: tuple[int, int]) -> Levels:
+    """(h, w), 0 to 255. Of a picture that is transparent somewhere, how opaque it is; of others, how bright.
 
     Raises InvalidRequest when it is not of `size`, the width and height of the picture.
     """
@@ -93,15 +122,14 @@ def read_mask(path: Path, size: tuple[int, int]) -> Mask:
                 f"The mask is {turned.width} x {turned.height}, the picture {size[0]} x {size[1]}",
                 fix="paint the mask on this picture", field="mask",
             )  # fmt: skip
-        mask: Mask = np.clip(_levels(turned), 0, 1).astype(np.float32)
-    return mask
+        return _levels(turned)
 
 
-def _levels(image: Image.Image) -> NDArray[np.floating]:
-    if image.mode in ("I;16", "I"):
-        return np.array(image, np.float32) / 65535
+def _levels(image: Image.Image) -> Levels:
+    if image.mode in ("I;16", "I"):  # of 16 bits
+        return (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
     if "A" in image.getbands() or "transparency" in image.info:
         alpha = image.convert("RGBA").getchannel("A")
         if alpha.getextrema() != (255, 255):
-            return np.array(alpha, np.float32) / 255
-    return np.array(image.convert("L"), np.float32) / 255
+            return np.array(alpha)
+    return np.array(image.convert("L"))

@@ -82,7 +82,8 @@ def ours(model: LoadedModel, sampler: str, strength: float, pixels: np.ndarray, 
         picture=ask(sampler=sampler, steps=STEPS), source="0" * 64, mask="1" * 64, strength=strength,
         area=Area.WHOLE, soft_edge=0,
     )  # fmt: skip
-    part = part_of(request, pixels, [mask])
+    levels = (mask * 255).astype(np.uint8)
+    part = part_of(request, (SIDE, SIDE), lambda rows, columns: pixels[rows, columns], [levels])
     assert part is not None
     events = generate(request.picture, model, StopSignal(), over=ground_of(model, part, request))
     return next(np.asarray(e.image).astype(int) for e in events if isinstance(e, Painted))
