@@ -5,6 +5,7 @@ from what the VAE says; ours are the mean of it, so that nothing but the seed de
 the mean as well.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,14 @@ from diffusers import (
 from PIL import Image
 
 from pipelines.core.inpaint import Area, InpaintRequest
+from pipelines.core.model import Family, Task
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
 from pipelines.generation.inpaint import ground_of, part_of
-from pipelines.models.loading import LoadedModel
+from pipelines.models.loading import LoadedModel, Manner, load
+from pipelines.models.scan import ModelLibrary
 from tests.generation.painting import PROMPT, ask, difference
+from tests.models.synthetic import networks, stock_pipeline, write_single
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:diffusers")
 
@@ -37,6 +41,7 @@ SCHEDULERS: dict[str, Any] = {
     "dpmpp_2m": DPMSolverMultistepScheduler,
 }
 SIDE, STEPS = 64, 8
+PLAIN = {"requires_safety_checker": False}
 
 
 class Steady(StableDiffusionInpaintPipeline):  # type: ignore[misc] # diffusers is untyped
@@ -67,6 +72,10 @@ def stock(model: LoadedModel, sampler: str, strength: float, pixels: np.ndarray,
         scheduler=SCHEDULERS[sampler].from_config({**model.scheduler_config, "clip_sample": False}),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
+    return painted_by(pipe, strength, pixels, mask)
+
+
+def painted_by(pipe: Steady, strength: float, pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     pipe.set_progress_bar_config(disable=True)
     image = pipe(
         PROMPT, image=Image.fromarray(pixels), mask_image=Image.fromarray((mask * 255).astype(np.uint8)),
@@ -105,3 +114,19 @@ def test_an_inpainting_model(
 ) -> None:
     expected = stock(inpainter, sampler, strength, pixels, mask)
     assert difference(ours(inpainter, sampler, strength, pixels, mask), expected) <= 1
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+@pytest.mark.parametrize("family", [Family.SD1, Family.SD2], ids=str)
+def test_an_inpainting_checkpoint_of_one_file(
+    family: Family, strength: float, tmp_path: Path, pixels: np.ndarray, mask: np.ndarray
+) -> None:
+    made = networks(family, small=True, channels=9)
+    write_single(tmp_path / "painter.safetensors", made)
+    model = load(ModelLibrary([tmp_path]).usable("painter"), Manner(torch.device("cpu"), torch.float32))
+    assert (model.info.family, model.task) == (family, Task.INPAINTING)  # told by the file alone
+    # Stock has the networks themselves, not what our loader made of the file.
+    expected = painted_by(Steady(**stock_pipeline(made).components, **PLAIN), strength, pixels, mask)
+    assert difference(ours(model, "euler", strength, pixels, mask), expected) <= 1
+    elsewhere = ours(model, "euler", strength, pixels, mask.T.copy())
+    assert difference(elsewhere, expected) > 1  # the mask is seen
