@@ -49,11 +49,13 @@ Easel.maskBits = (() => {
       for (let x = box.x; x < box.x + box.w; x += 1) {
         const px = x + 0.5 - from.x;
         const t = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
-        const radius = from.radius + t * (to.radius - from.radius);
-        const away = radius + 0.5 - Math.hypot(px - t * dx, py - t * dy);
-        if (away <= 0) continue;
-        const fade = Math.max(1, radius * (1 - hardness));
-        const a = Math.min(1, away / fade);
+        const reach = from.radius + t * (to.radius - from.radius) + 0.5;
+        const sideways = px - t * dx,
+          upright = py - t * dy;
+        const square = sideways * sideways + upright * upright;
+        if (square >= reach * reach) continue;
+        const fade = Math.max(1, (reach - 0.5) * (1 - hardness));
+        const a = Math.min(1, (reach - Math.sqrt(square)) / fade);
         const value = Math.round(level * (fade > 1 ? a * a * (3 - 2 * a) : a));
         const at = y * width + x;
         if (erases) {
