@@ -53,6 +53,8 @@ class Preview(BaseEvent):
     picture: int
     step: int
     jpeg: bytes = Field(repr=False)
+    box: tuple[int, int, int, int] | None = None
+    """Of a picture that is painted over: left, top, right and bottom of the part that is seen here, in its pixels."""
 
 
 class Worked(BaseEvent):

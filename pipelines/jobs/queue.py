@@ -53,8 +53,8 @@ class JobView(BaseModel):
     """How often it was begun."""
     loading: events.Loading | None = None
     progress: events.Progress | None = None
-    preview: bytes | None = None
-    """The latest preview, a JPEG."""
+    preview: events.Preview | None = None
+    """The latest."""
     worked: events.Worked | None = None
     notes: tuple[str, ...] = ()
     """What was found, or made."""
@@ -102,8 +102,8 @@ def _changes(view: JobView, event: Event) -> dict[str, object]:
             changes = {"notes": (*view.notes, text)}
         case events.Masked(mask=mask):
             changes = {"mask": mask}
-        case events.Preview(jpeg=jpeg):
-            changes = {"preview": jpeg}
+        case events.Preview():
+            changes = {"preview": event}
         case PictureSaved(image=image) if image:
             changes = {"pictures": (*view.pictures, image)}
         case Restarted(attempt=attempt):

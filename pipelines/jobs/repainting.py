@@ -59,7 +59,10 @@ class Stage:
         """Raises RanOut."""
         with watched(Phase.DENOISING):
             ground = ground_of(model, self.part, self.request, tiled=thrift.tiled)
-        yield from generate(self.request.picture, model, stop, first=first, thrift=thrift, over=ground)
+        box = self.part.box
+        where = {"box": (box.left, box.top, box.right, box.bottom)}
+        for event in generate(self.request.picture, model, stop, first=first, thrift=thrift, over=ground):
+            yield event.model_copy(update=where) if isinstance(event, Preview) else event
 
     def into(self, picture: SourcePicture, painted: Image.Image) -> SourcePicture:
         """`picture` with what was painted in it; what was not painted is as it was, to the bit."""
@@ -159,7 +162,7 @@ def repainted(
     stage = over.stage(0, over.picture, over.request.picture)
     for event in stage.painted(model, stop, first, thrift):
         if isinstance(event, Painted):
-            image = event.image if over.request.is_all else _image(stage.into(over.picture, event.image))
+            image = event.image if over.request.is_all else as_image(stage.into(over.picture, event.image))
             yield Repainted(event.index, event.seed, image, event.seconds)
         else:
             yield event
@@ -189,10 +192,11 @@ def _pass_by_pass(
             return
         done += stage.steps
     forecast.batch_done()
-    yield Repainted(index, over.request.seed_of(index), _image(picture), time.monotonic() - began)
+    yield Repainted(index, over.request.seed_of(index), as_image(picture), time.monotonic() - began)
 
 
-def _image(picture: SourcePicture) -> Image.Image | DeepPicture:
+def as_image(picture: SourcePicture) -> Image.Image | DeepPicture:
+    """As it is saved."""
     if picture.array.dtype == np.uint16:
         return DeepPicture(picture.array, picture.profile)
     image = Image.fromarray(picture.array)

@@ -61,7 +61,8 @@ def test_the_view_follows_the_events(shared: Studio) -> None:
     shared.wait_for(job.id, Preview)
     (running,) = shared.queue.active()
     assert (running.id, running.state, running.position, running.attempt) == (job.id, "running", None, 1)
-    assert running.preview == b"\xff\xd8preview"
+    assert running.preview is not None
+    assert running.preview.jpeg == b"\xff\xd8preview"
     assert running.progress is not None
     assert JobView.model_validate_json(running.model_dump_json()) == running
     (ended,) = shared.ended(job)

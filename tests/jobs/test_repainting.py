@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from pipelines.core.event import Event, Failed, PictureSaved
+from pipelines.core.event import Event, Failed, PictureSaved, Preview
 from pipelines.core.inpaint import Area, Border, Content, Fit, InpaintRequest, Region
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest
@@ -171,6 +171,16 @@ def test_a_colour_profile_stays(painter: Painter, sources: SourceStore) -> None:
     file = result(painter, order(sources, as_bytes(rgb(), icc_profile=b"of a camera"), a_mask()))
     with Image.open(file) as opened:
         assert opened.info["icc_profile"] == b"of a camera"
+
+
+def test_a_preview_tells_which_part_of_the_picture_it_is(painter: Painter, sources: SourceStore) -> None:
+    request = order(sources, as_bytes(rgb()), a_mask(), padding=4)
+    boxes = {event.box for event in painter.perform(Work(request), StopSignal()) if isinstance(event, Preview)}
+    ((left, top, right, bottom),) = (box for box in boxes if box is not None)
+    rows, columns = PAINTED
+    assert left <= columns.start < columns.stop <= right <= WIDTH
+    assert top <= rows.start < rows.stop <= bottom <= HEIGHT
+    assert (right - left) * (bottom - top) < WIDTH * HEIGHT
 
 
 def test_a_picture_carries_its_request_and_gives_it_back(painter: Painter, sources: SourceStore) -> None:

@@ -1,7 +1,8 @@
 """The page's own WebSocket: every job's events, live previews, the memory gauge. The page only listens.
 
 Text frames are JSON (`view`, `device`); a preview is one binary frame: 4 bytes big-endian header length, a JSON header
-(`job`, `picture`, `step`), then the JPEG. A slow page loses old previews and progress, never a picture or an end.
+(`job`, `picture`, `step`, and of a part of a larger picture its `box`), then the JPEG. A slow page loses old previews
+and progress, never a picture or an end.
 """
 
 import asyncio
@@ -150,9 +151,8 @@ async def _send_present(socket: WebSocket, queue: JobQueue, words: Words) -> Non
     for job in queue.active():
         view = show(job, None, words)
         await socket.send_text(json.dumps({"type": "view", "job": job.id, "view": view.model_dump()}))
-        if job.preview and job.progress:
-            picture, step = job.progress.picture, job.progress.step
-            await socket.send_bytes(preview_frame(job.id, Preview(picture=picture, step=step, jpeg=job.preview)))
+        if job.preview is not None:
+            await socket.send_bytes(preview_frame(job.id, job.preview))
 
 
 async def _send_device(socket: WebSocket, queue: JobQueue, words: Words) -> None:
@@ -162,5 +162,6 @@ async def _send_device(socket: WebSocket, queue: JobQueue, words: Words) -> None
 
 def preview_frame(job: str, preview: Preview) -> bytes:
     """The binary frame of a preview."""
-    header = json.dumps({"job": job, "picture": preview.picture, "step": preview.step}).encode()
+    told = preview.model_dump(include={"picture", "step", "box"}, exclude_none=True)
+    header = json.dumps({"job": job, **told}).encode()
     return len(header).to_bytes(4, "big") + header + preview.jpeg
