@@ -173,14 +173,34 @@ Easel.canvasView = () => {
     context.fillRect(0, 0, width, height);
   }
 
+  let lastPreview = null; // { job, bitmap }: shown until the next one is read
   /** The picture as it is being painted, where it will lie. */
   function drawPreview(live) {
     const told = repaint.sample ? { url: repaint.sample.preview } : Easel.live.look(live.job);
-    const preview = image(told?.url);
+    const fresh = image(told?.url);
+    if (fresh) lastPreview = { job: live.job, bitmap: fresh };
+    const preview = lastPreview?.job === live.job && lastPreview.bitmap.width ? lastPreview.bitmap : null;
     const { border } = canvas.settings;
     const { width, height } = repaint.sides();
     const [left, top, right, bottom] = told?.box ?? [0, 0, width, height];
-    if (preview) context.drawImage(preview, left - border.left, top - border.top, right - left, bottom - top);
+    if (!preview) return;
+    const place = [left - border.left, top - border.top, right - left, bottom - top];
+    if (!canvas.isMasked() || canvas.hasBorder() || repaint.sample) context.drawImage(preview, ...place);
+    else drawThroughMask(preview, place);
+  }
+
+  /** Only where it is painted, and as much. */
+  function drawThroughMask(preview, place) {
+    const stencil = new OffscreenCanvas(sheet.width, sheet.height);
+    const through = stencil.getContext('2d');
+    through.setTransform(context.getTransform());
+    through.drawImage(preview, ...place);
+    through.globalCompositeOperation = 'destination-in';
+    through.drawImage(overlay, 0, 0);
+    context.save();
+    context.resetTransform();
+    context.drawImage(stencil, 0, 0);
+    context.restore();
   }
 
   /** What was added around it lies outside of it. */

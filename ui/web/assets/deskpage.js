@@ -1,12 +1,25 @@
 // The Merge page, put together: the desk on the left, the picture and what becomes of the mix on the right.
 // props.samples: its states at their addresses.
-const { make, say } = Easel;
+const { make, icon, say } = Easel;
 const parts = [Easel.deskModels(), Easel.deskBar(), Easel.mixer(), Easel.deskCheck(), Easel.deskPreview()];
 const [cards, bar, mixer, check, preview] = parts;
 const save = Easel.deskSave(check);
 const sheets = Easel.sheets();
 const finding = Easel.finding();
-preview.acts.append(sheets.menu.button, finding.button);
+const toInpaint = make(
+  'button',
+  {
+    class: 'btn sq',
+    'aria-label': say('picture.repaint'),
+    title: say('picture.repaint.title'),
+    onclick() {
+      const { shown } = Easel.mixing;
+      if (shown) Easel.repaint.send({ ...shown, known: true, request: shown.request.picture });
+    },
+  },
+  icon('inpaint'),
+);
+preview.acts.append(sheets.menu.button, finding.button, toInpaint);
 
 const meaning = make('span');
 const rules = make('b', { hidden: true }, say('mixer.rules'));
