@@ -16,9 +16,10 @@ from pipelines.core.request import MAX_SEED, GenerateRequest
 from pipelines.core.stop import StopSignal, WithinPicture
 from pipelines.generation.forecast import Forecast
 from pipelines.generation.generate import Happening, Painted, generate
-from pipelines.generation.inpaint import Part, ground_of, part_of
+from pipelines.generation.inpaint import ground_of
 from pipelines.generation.masks import Box
 from pipelines.generation.outpaint import Look, extension_of, looks
+from pipelines.generation.parts import Part, part_of
 from pipelines.models.budget import Thrift
 from pipelines.models.loading import LoadedModel
 from pipelines.models.memory import watched
