@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from pipelines.core.error import InvalidRequest
-from pipelines.generation.inpaint import Part
 from pipelines.generation.masks import Box, Mask, Pixels, mask_resized, resized, softened
+from pipelines.generation.parts import Part
 from pipelines.generation.seams import colours_matched, detailed, joined
 from pipelines.models.blueprint import PIXELS_PER_LATENT
 

@@ -25,7 +25,8 @@ from pipelines.core.inpaint import Area, InpaintRequest
 from pipelines.core.model import Family, Task
 from pipelines.core.stop import StopSignal
 from pipelines.generation.generate import Painted, generate
-from pipelines.generation.inpaint import ground_of, part_of
+from pipelines.generation.inpaint import ground_of
+from pipelines.generation.parts import part_of
 from pipelines.models.loading import LoadedModel, Manner, load
 from pipelines.models.scan import ModelLibrary
 from tests.generation.painting import PROMPT, ask, difference

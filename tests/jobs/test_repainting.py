@@ -15,6 +15,7 @@ from pipelines.core.inpaint import Area, Border, Content, Fit, InpaintRequest, R
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopSignal
+from pipelines.jobs.differences import difference
 from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.perform import Painter
 from pipelines.jobs.worker import Work
@@ -138,7 +139,8 @@ KINDS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_not_painted_is_as_it_was(kind: str, painter: Painter, sources: SourceStore) -> None:
     picture = KINDS[kind]()
-    file = result(painter, order(sources, picture, a_mask(), soft_edge=4))
+    request = order(sources, picture, a_mask(), soft_edge=4)
+    file = result(painter, request)
     with Image.open(file) as after, Image.open(BytesIO(picture)) as before:
         upright = before.transpose(Image.Transpose.ROTATE_270) if kind == "turned" else before
         assert after.size == (WIDTH, HEIGHT)
@@ -147,6 +149,8 @@ def test_what_was_not_painted_is_as_it_was(kind: str, painter: Painter, sources:
     far = outside(now.shape, 4)
     assert (now[far] == same[far]).all()
     assert (now[PAINTED] != same[PAINTED]).any()
+    found = difference(request, file, sources)
+    assert found.changed > 100 and found.outside == 0
     if now.shape[2] == 4:
         assert (now[32:48, 40:64, 3] == 255).all()
 
@@ -158,11 +162,13 @@ def test_sixteen_bits_stay_sixteen(numbers: int, painter: Painter, sources: Sour
         before = np.concatenate([before, before[..., :1] // 2 + 9000], axis=2)
     buffer = BytesIO()
     write_deep_png(DeepPicture(before, b"a profile"), PngImagePlugin.PngInfo(), buffer)
-    file = result(painter, order(sources, buffer.getvalue(), a_mask(), soft_edge=4))
+    request = order(sources, buffer.getvalue(), a_mask(), soft_edge=4)
+    file = result(painter, request)
     now = read_deep_png(file.read_bytes())
     assert now.dtype == np.uint16 and now.shape == before.shape
     far = outside(now.shape, 4)
     assert (now[far] == before[far]).all() and (now[PAINTED] != before[PAINTED]).any()
+    assert difference(request, file, sources).outside == 0
     with Image.open(file) as opened:
         assert opened.info["icc_profile"] == b"a profile"
 
@@ -231,8 +237,10 @@ def test_everything_else_is_painted_when_the_mask_is_turned_round(painter: Paint
 def test_a_picture_grows_by_its_border_and_stays_inside(painter: Painter, sources: SourceStore) -> None:
     border = Border(left=16, top=0, right=24, bottom=40)
     request = order(sources, as_bytes(with_alpha()), border=border, soft_edge=8, area=Area.WHOLE)
-    now = np.asarray(Image.open(result(painter, request)))
+    file = result(painter, request)
+    now = np.asarray(Image.open(file))
     assert now.shape == (HEIGHT + 40, WIDTH + 40, 4)
+    assert difference(request, file, sources).outside == 0
     inner = now[: HEIGHT - 8, 16 + 8 : 16 + WIDTH - 8]
     assert (inner == np.asarray(with_alpha())[: HEIGHT - 8, 8 : WIDTH - 8]).all()
     assert (now[HEIGHT + 8 :, :, 3] == 255).all()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.request import GenerateRequest
 from pipelines.storage.pictures import PictureFiles
 from tests.jobs.studio import Studio
@@ -53,6 +54,30 @@ def test_a_picture_of_the_studio_is_taken_over(client: TestClient, inside: Studi
     told = client.post(f"/api/sources/of/{row.id}").json()
     assert client.get(told["url"]).content == saved.path.read_bytes()
     assert client.post("/api/sources/of/99999").status_code == 404
+
+
+def test_what_differs_from_the_source_is_counted_and_shown(client: TestClient, inside: Studio) -> None:
+    mask = Image.new("L", PICTURE.size, 0)
+    mask.paste(255, (10, 10, 20, 20))
+    source, painted = (client.post("/api/sources", content=as_bytes(one)).json()["id"] for one in (PICTURE, mask))
+    request = InpaintRequest(picture=GenerateRequest(model="flat"), source=source, mask=painted, soft_edge=2)
+    changed = PICTURE.copy()
+    for at in ((12, 12), (15, 15), (30, 5)):  # two under the mask, one far from it
+        changed.putpixel(at, tuple((level + 1) % 256 for level in PICTURE.getpixel(at)))  # type: ignore[union-attr]
+    row = inside.images.add(PictureFiles(inside.folder.outputs).save(changed, request, index=0))
+    told = client.get(f"/api/images/{row.id}/difference")
+    assert (told.headers["easel-changed"], told.headers["easel-outside"]) == ("3", "1")
+    with Image.open(BytesIO(told.content)) as image:
+        seen = image.convert("RGB")
+    assert seen.getpixel((0, 0)) == (0, 0, 0)
+    assert min(seen.getpixel((12, 12))) > 60  # type: ignore[arg-type]
+    assert seen.getpixel((30, 5)) == (255, 40, 40)
+
+
+def test_a_picture_that_has_no_source_has_no_difference(client: TestClient, inside: Studio) -> None:
+    row = inside.images.add(PictureFiles(inside.folder.outputs).save(PICTURE, GenerateRequest(model="flat"), index=0))
+    told = client.get(f"/api/images/{row.id}/difference")
+    assert (told.status_code, told.json()["error"]["fix"]) == (422, "choose one that was painted over another")
 
 
 def test_what_is_special_of_it_is_told(client: TestClient) -> None:

@@ -1,12 +1,17 @@
 """Pictures by id: never by path, always with the type we wrote, never run as a page."""
 
+from io import BytesIO
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
+from pipelines.core.error import InvalidRequest
+from pipelines.core.inpaint import InpaintRequest
+from pipelines.jobs.differences import difference
 from pipelines.storage.images import ImageRow, ImageStore
+from pipelines.storage.sources import SourceStore
 
 MAX_ID = 2**63 - 1
 """The largest number SQLite takes."""
@@ -23,7 +28,7 @@ def describe(row: ImageRow) -> dict[str, Any]:
     return {**row.model_dump(mode="json"), "url": url, "thumb": thumb}
 
 
-def routes(images: ImageStore) -> APIRouter:
+def routes(images: ImageStore, sources: SourceStore) -> APIRouter:
     """`/api/images` and below."""
     router = APIRouter(prefix="/api/images", tags=["images"])
 
@@ -45,6 +50,22 @@ def routes(images: ImageStore) -> APIRouter:
     @router.get("/{image}/facts")
     def facts(image: ImageId) -> dict[str, Any]:
         return describe(images.get(image))
+
+    @router.get("/{image}/difference")
+    def difference_to_source(image: ImageId) -> Response:
+        """A PNG of what differs from the picture that was painted over: black where nothing does, red where nothing
+        should. The headers `Easel-Changed` and `Easel-Outside` count pixels: all that differ, and those beyond the
+        mask and its soft edge."""
+        request = images.get(image).request
+        if not isinstance(request, InpaintRequest):
+            raise InvalidRequest(
+                "This picture was painted from nothing", fix="choose one that was painted over another"
+            )
+        found = difference(request, images.path_of(image), sources)
+        counts = {"Easel-Changed": str(found.changed), "Easel-Outside": str(found.outside)}
+        held = BytesIO()
+        found.image.save(held, "PNG")
+        return Response(held.getvalue(), media_type="image/png", headers=HEADERS | counts)
 
     @router.get("/{image}/thumb")
     def thumbnail(image: ImageId) -> Response:

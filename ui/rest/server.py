@@ -73,7 +73,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http)
     app.include_router(jobs.routes(services.queue))
     app.include_router(forecast.routes(services.queue, services.models.library))
-    app.include_router(images.routes(services.images))
+    app.include_router(images.routes(services.images, services.sources))
     app.include_router(sources.routes(services.sources, services.images))
     app.include_router(models.routes(services.models))
     app.include_router(loras.routes(services.models.library))

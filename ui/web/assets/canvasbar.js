@@ -219,6 +219,7 @@ Easel.viewBar = view => {
     for (const button of buttons) {
       patch.attribute(button, 'aria-pressed', button.dataset.view === how);
       button.disabled = button.dataset.view !== 'mask' && !hasResult;
+      if (button.dataset.view === 'difference' && isAllNew(shown)) button.disabled = true;
     }
     split.hidden = how !== 'after';
     split.value = view.split;
@@ -234,6 +235,13 @@ Easel.viewBar = view => {
     patch.text(zoom, `${Math.round(view.at.z * devicePixelRatio * 100)} %`);
     patch.attribute(zoom, 'aria-label', say('canvas.zoom_at', { n: Math.round(view.at.z * devicePixelRatio * 100) }));
   }
+
+  /** There is nothing that should have stayed. */
+  const isAllNew = result =>
+    result?.request?.kind === 'inpaint' &&
+    !result.request.mask &&
+    !result.request.regions.length &&
+    !Object.values(result.request.border).some(Boolean);
 
   const number = new Intl.NumberFormat(document.documentElement.lang || 'en');
   function counted(difference) {

@@ -228,12 +228,23 @@ Easel.repaint = (() => {
 
   const latest = () => pictures.get(canvas.node?.results.at(-1)) ?? null;
 
+  /** The picture of what differs, and how many pixels do. Throws { problem, fix }. */
+  async function count({ url }) {
+    const answer = await fetch(new URL(url.replace('?', '/difference?'), document.baseURI));
+    if (!answer.ok) {
+      const { error } = await answer.json();
+      throw Object.assign(new Error(error.problem), error);
+    }
+    const number = name => Number(answer.headers.get(`Easel-${name}`));
+    return { image: answer.url, changed: number('Changed'), outside: number('Outside') };
+  }
+
   /** What differs between the picture and its source, counted by the studio pixel by pixel. */
   async function compare() {
     const of = shown;
     if (!of || difference) return;
     try {
-      const told = await ask(`api/images/${of.id}/difference`);
+      const told = await count(of);
       if (shown === of) difference = told;
     } catch (error) {
       fail(error);
