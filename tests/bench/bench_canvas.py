@@ -2,9 +2,9 @@
 
     uv run tests/bench/bench_canvas.py [--sizes 2048 4096]
 
-A real studio and a real Chromium without a GPU. A frame is timed by the browser's performance API, from the moment of the
-first pointer event it answers until its pixels are drawn: `work` is what our scripts do in it, `wait` the time from the
-event to the end of drawing, which includes waiting for the frame. Pictures are square; medians and the 95th percentile.
+A real studio and a real Chromium without a GPU. A frame is timed by the browser's performance API: `wait` from the first
+pointer event it answers to the end of drawing, which includes waiting for the frame; `work` is the drawing alone.
+Pictures are square; medians and the 95th percentile.
 """
 
 import argparse
@@ -28,7 +28,8 @@ from tests.browser.install import installed  # noqa: E402
 WATCH = """() => {
   window.stroke = { wait: [], work: [] };
   new PerformanceObserver(list => {
-    for (const one of list.getEntries()) window.stroke[one.name === 'canvas.stroke' ? 'wait' : 'work'].push(one.duration);
+    const kind = one => (one.name === 'canvas.stroke' ? 'wait' : 'work');
+    for (const one of list.getEntries()) window.stroke[kind(one)].push(one.duration);
   }).observe({ entryTypes: ['measure'] });
 }"""
 SEND = """async () => {

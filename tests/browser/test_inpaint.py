@@ -86,7 +86,7 @@ def test_a_red_house_becomes_blue_and_nothing_else_changes(canvas: Canvas, shots
     result = canvas.paint()
     after = canvas.pixels(result["url"])
     house = (slice(100, 170), slice(50, 140))
-    assert reds(before[house]) > 200 > 10 * reds(after[house])
+    assert reds(before[house]) > 1500 > 8 * reds(after[house])
     assert blues(after[house]) > blues(before[house]) + 500
     reach = np.array(Image.fromarray(canvas.sent_mask(result)).resize((192, 192))) > 0
     reach = grown(reach, 5)
