@@ -39,7 +39,7 @@ def write_deep_png(picture: DeepPicture, texts: PngImagePlugin.PngInfo, file: Bi
     import cv2  # noqa: PLC0415
 
     way = cv2.COLOR_RGB2BGR if picture.array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    encoded = cv2.imencode(".png", cv2.cvtColor(picture.array, way))[1].tobytes()
+    encoded = cv2.imencode(".png", cv2.cvtColor(picture.array, way))[1].data  # a view: it is as large as the picture
     file.write(encoded[:HEAD])
     if picture.profile:
         _write_chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.profile))

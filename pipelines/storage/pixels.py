@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pipelines.core.error import InvalidRequest
 from pipelines.storage.deep import read_deep_png
+from pipelines.storage.sources import TURNED, orientation_of
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.float32]
@@ -96,13 +97,24 @@ def read_source(path: Path) -> SourcePicture:
     with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
         profile = image.info.get("icc_profile")
         if image.format == "PNG" and _depth(path) == 16:  # Pillow would cut colours down to 8
-            return SourcePicture(read_deep_png(path.read_bytes()), profile)
-        turned = ImageOps.exif_transpose(image)
-        has_alpha = "A" in turned.getbands() or "transparency" in turned.info
-        kept = turned.convert("RGBA" if has_alpha else "RGB")
+            return SourcePicture(_upright(read_deep_png(path.read_bytes()), image), profile)
+        has_alpha = "A" in image.getbands() or "transparency" in image.info
+        kept = np.array(image.convert("RGBA" if has_alpha else "RGB"))
         if image.mode == "CMYK":
             profile = None  # it speaks of inks
-    return SourcePicture(np.array(kept), profile)
+        return SourcePicture(_upright(kept, image), profile)
+
+
+def _upright(array: NDArray[Any], image: Image.Image) -> NDArray[Any]:
+    """(h, w, ...) turned and mirrored as the EXIF of the picture says (TIFF 6.0, section 8)."""
+    orientation = orientation_of(image)
+    if orientation in TURNED:
+        array = array.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        array = array[::-1]
+    if orientation in {2, 3, 6, 7}:
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
 
 
 def _depth(path: Path) -> int:
@@ -116,13 +128,14 @@ def read_mask(path: Path, size: tuple[int, int]) -> Levels:
     Raises InvalidRequest when it is not of `size`, the width and height of the picture.
     """
     with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
-        turned = ImageOps.exif_transpose(image)
-        if turned.size != size:
-            raise InvalidRequest(
-                f"The mask is {turned.width} x {turned.height}, the picture {size[0]} x {size[1]}",
-                fix="paint the mask on this picture", field="mask",
-            )  # fmt: skip
-        return _levels(turned)
+        mask: Levels = _upright(_levels(image), image)
+    height, width = mask.shape
+    if (width, height) != size:
+        raise InvalidRequest(
+            f"The mask is {width} x {height}, the picture {size[0]} x {size[1]}",
+            fix="paint the mask on this picture", field="mask",
+        )  # fmt: skip
+    return mask
 
 
 def _levels(image: Image.Image) -> Levels:

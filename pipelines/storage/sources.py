@@ -3,6 +3,7 @@ for ever and the same one is never kept twice."""
 
 import hashlib
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +96,16 @@ def _checked(path: Path, name: str) -> Source:
 
 def _described(image: Image.Image, name: str) -> Source:
     width, height = image.size
-    if image.getexif().get(ORIENTATION) in TURNED:
+    if orientation_of(image) in TURNED:
         width, height = height, width
     notes = (ANIMATED,) if getattr(image, "is_animated", False) else ()
     return Source(name, width, height, image.format or "", notes)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """As its EXIF says, 1 to 8; 1, upright, where that makes no sense: a camera's bad note is no bad picture."""
+    try:
+        told = image.getexif().get(ORIENTATION)
+    except (OSError, ValueError, SyntaxError, LookupError, struct.error):  # Pillow's, from anywhere in its reader
+        return 1
+    return told if isinstance(told, int) and told in range(1, 9) else 1

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.canvas import Canvas, png, scene, strokes
 from tests.browser.conftest import Studio
@@ -94,6 +94,7 @@ def test_a_red_house_becomes_blue_and_nothing_else_changes(canvas: Canvas, shots
     canvas.page.get_by_role("button", name="Difference").click()
     told = canvas.page.locator(".views .told")
     expect(told).to_contain_text(", 0 of them outside the mask")
+    canvas.page.wait_for_timeout(400)  # until it is drawn
     canvas.page.screenshot(path=shots / "inpaint_difference.png")
 
 
@@ -452,6 +453,29 @@ def test_esc_stops_the_job_and_a_reload_finds_what_ended_meanwhile(opened: Canva
     opened.wait_until_drawn()
     opened.studio.wait_until_idle(60)
     expect(opened.strip).to_have_count(2, timeout=10_000)
+
+
+def test_two_windows_with_one_picture_do_not_paint_into_each_other(opened: Canvas, context: BrowserContext) -> None:
+    opened.tool("r")
+    opened.drag((20, 20), (60, 60))
+    page = context.new_page()
+    easel = Easel(page, opened.studio.url)
+    page.goto(f"{easel.url}#inpaint")
+    easel.ready()
+    other = Canvas(easel, opened.studio)
+    other.wait_until_drawn()
+    assert np.array_equal(other.mask(), opened.mask())
+    other.tool("r")
+    other.drag((100, 20), (140, 60))
+    opened.drag((20, 100), (60, 140))
+    mine, theirs = opened.mask(), other.mask()
+    opened.easel.reload()
+    opened.wait_until_drawn()
+    assert np.array_equal(opened.mask(), mine)
+    easel.reload()
+    other.wait_until_drawn()
+    assert np.array_equal(other.mask(), theirs)
+    assert not np.array_equal(mine, theirs)
 
 
 def test_extending_shows_the_frame_and_keeps_the_picture(opened: Canvas) -> None:

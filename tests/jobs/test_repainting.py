@@ -324,6 +324,13 @@ class TestRefused:
         assert isinstance(end, Failed)
         assert end.problem.problem == f"The mask is 40 x 30, the picture {WIDTH} x {HEIGHT}"
 
+    def test_a_mask_that_is_gone(self, painter: Painter, sources: SourceStore) -> None:
+        request = order(sources, as_bytes(rgb()), a_mask(77))
+        assert request.mask is not None
+        sources.path_of(request.mask).unlink()
+        end = self.told(painter, request)
+        assert isinstance(end, Failed) and end.problem.fix == "bring it again"
+
     def test_a_picture_that_is_gone(self, painter: Painter, sources: SourceStore) -> None:
         request = order(sources, as_bytes(rgb().rotate(90)), a_mask())
         sources.path_of(request.source).unlink()
@@ -339,3 +346,28 @@ def test_pictures_of_any_shape(size: tuple[int, int], painter: Painter, sources:
     request = order(sources, as_bytes(image), as_bytes(mask), soft_edge=300, padding=500)
     with Image.open(result(painter, request)) as after:
         assert after.size == size
+
+
+@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("size", [(1, 1), (1, 512), (700, 3)])
+def test_pictures_of_any_shape_are_met_with_any_fit(
+    size: tuple[int, int], fit: Fit, painter: Painter, sources: SourceStore
+) -> None:
+    request = order(sources, as_bytes(Image.new("RGB", size, "olive")), fit=fit, strength=0.3)
+    with Image.open(result(painter, request)) as after:
+        assert after.size == (64, 64)
+
+
+def test_a_mask_of_everything_paints_everything(painter: Painter, sources: SourceStore, scene: Image.Image) -> None:
+    request = order(sources, as_bytes(scene), as_bytes(Image.new("L", scene.size, 255)), strength=1.0)
+    after, before = np.asarray(Image.open(result(painter, request))), np.asarray(scene)
+    assert after.shape == before.shape and (after != before).any(axis=2).mean() > 0.9
+
+
+@pytest.mark.parametrize("area", Area)
+def test_a_mask_at_the_edge_is_softened_inside_only(area: Area, painter: Painter, sources: SourceStore) -> None:
+    edge = a_mask(255, (slice(0, 20), slice(WIDTH - 20, WIDTH)))
+    request = order(sources, as_bytes(rgb()), edge, soft_edge=6, padding=4096, area=area, strength=1.0)
+    after = np.asarray(Image.open(result(painter, request)))
+    changed = (after != colours()).any(axis=2)
+    assert changed[:20, -20:].any() and not changed[26:].any() and not changed[:, : WIDTH - 26].any()

@@ -1,5 +1,6 @@
 """Pictures that people bring: kept as they are, or refused in words; never half, never as anything else."""
 
+import time
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -126,6 +127,57 @@ def test_what_is_too_large_is_refused_by_its_head(width: int, height: int, clien
     assert answer.status_code == 413
     assert answer.json()["error"]["problem"] == "The picture is too large"
     assert not kept(inside)
+
+
+def with_chunks(*chunks: tuple[bytes, bytes], again: int = 1) -> bytes:
+    """The picture with more in its file, behind the head."""
+    more = b"".join(
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big") for kind, data in chunks
+    )
+    return GOOD[:33] + more * again + GOOD[33:]
+
+
+BOMB = zlib.compress(bytes(200_000_000))
+BEHIND = {
+    "a text of 200 MB": (b"zTXt", b"c\0\0" + BOMB),
+    "an international one": (b"iTXt", b"c\0\1\0\0\0" + BOMB),
+    "a profile of 200 MB": (b"iCCP", b"c\0\0" + BOMB),
+}
+
+
+@pytest.mark.parametrize("what", BEHIND)
+def test_what_unfolds_to_hundreds_of_megabytes_is_refused_at_once(
+    what: str, client: TestClient, inside: Studio
+) -> None:
+    began = time.monotonic()
+    answer = client.post("/api/sources", content=with_chunks(BEHIND[what]))
+    assert (answer.status_code, time.monotonic() - began < 1) == (422, True)
+    assert not kept(inside)
+
+
+def test_what_is_told_beside_the_pixels_troubles_nobody(client: TestClient) -> None:
+    many = with_chunks((b"tEXt", b"a\0b"), again=20_000)
+    long = with_chunks((b"tEXt", b"a\0" + b"x" * 5_000_000))
+    for content in (many, long):
+        began = time.monotonic()
+        told = client.post("/api/sources", content=content)
+        assert (told.status_code, told.json()["width"]) == (201, 40) and time.monotonic() - began < 1
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"II*\0garbage", b"II*\0\xff\xff\xff\xff", b"MM", b""])
+def test_exif_that_makes_no_sense_is_not_followed(exif: bytes, client: TestClient) -> None:
+    told = client.post("/api/sources", content=with_chunks((b"eXIf", exif))).json()
+    assert (told["width"], told["height"]) == (40, 30)
+
+
+def test_a_film_that_lies_about_its_length_is_its_first_frame(client: TestClient) -> None:
+    content = bytearray(as_bytes(PICTURE, "PNG", save_all=True, append_images=[PICTURE.rotate(180)]))
+    at = content.index(b"acTL")
+    content[at + 4 : at + 8] = (900_000).to_bytes(4, "big")
+    content[at + 12 : at + 16] = zlib.crc32(content[at : at + 12]).to_bytes(4, "big")
+    told = client.post("/api/sources", content=bytes(content))
+    assert (told.status_code, told.json()["notes"]) == (201, ["only its first frame is used"])
 
 
 @pytest.mark.parametrize("name", ["0" * 64, "..%2F..%2Feasel.db", "x", "0" * 63 + "G"])

@@ -42,6 +42,10 @@ Easel.canvas = (() => {
 
   function change(what) {
     settings = { ...settings, ...what };
+    if (what.border && node) {
+      node.border = what.border; // of this picture; another has other sides
+      maskStore.put({ ...node });
+    }
     clearTimeout(saving);
     saving = setTimeout(save, 150);
     changed.tell();
@@ -97,10 +101,11 @@ Easel.canvas = (() => {
   }
 
   async function select(id) {
-    const wanted = nodes.get(id);
+    let wanted = nodes.get(id);
     if (!wanted || wanted === node) return;
     history?.cancel();
     const strokes = await maskStore.strokes(id);
+    if (!(await maskStore.claim(id))) wanted = await copied(wanted, strokes);
     show(wanted, maskStore);
     history.restore(strokes, node.at);
     memory.set('canvas.node', node.id);
@@ -109,9 +114,20 @@ Easel.canvas = (() => {
     drawn.tell(null);
   }
 
+  /** The same picture with the same strokes, on its own from here on. */
+  async function copied(one, strokes) {
+    const made = { ...one, ...fresh(one.source, { image: one.image }), work: one.work, parent: one.parent };
+    Object.assign(made, { regions: one.regions.map(region => ({ ...region })), at: one.at, results: [...one.results] });
+    nodes.set(made.id, made);
+    await maskStore.addAll(made, strokes);
+    await maskStore.claim(made.id);
+    return made;
+  }
+
   /** Nothing of `wanted` has been painted yet; what will be is kept in `store`. */
   function show(wanted, store) {
     node = wanted;
+    settings.border = wanted.border ?? NONE;
     masks = new Map();
     active = MAIN;
     removed = null;
@@ -183,7 +199,7 @@ Easel.canvas = (() => {
   function takeWords({ request, known, seed }) {
     if (!known) return;
     const told = WORDS.filter(name => request[name] !== undefined).map(name => [name, request[name]]);
-    change({ ...Object.fromEntries(told), seed, border: NONE });
+    change({ ...Object.fromEntries(told), seed });
   }
 
   // Masks

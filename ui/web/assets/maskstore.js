@@ -43,9 +43,27 @@ Easel.maskStore = (() => {
     }
   }
 
+  let giveBack = null; // lets another window of this browser have the picture
+
+  /** Whether no other window paints on it: two would write into each other's strokes. */
+  function claim(id) {
+    giveBack?.();
+    if (!navigator.locks) return true; // they are there over https, or on this machine
+    return new Promise(resolve => {
+      navigator.locks.request(`easel.canvas.${id}`, { ifAvailable: true }, lock => {
+        resolve(Boolean(lock));
+        if (!lock) return null;
+        return new Promise(done => {
+          giveBack = done;
+        });
+      });
+    });
+  }
+
   const strokesOf = (node, from = 0) => IDBKeyRange.bound([node, from], [node, LAST]);
 
   return {
+    claim,
     /** All pictures that are known, without their strokes. */
     nodes: async () => (await within('readonly', nodes => answer(nodes.getAll()))) ?? [],
     strokes: async node =>
@@ -56,6 +74,12 @@ Easel.maskStore = (() => {
       within('readwrite', async (nodes, strokes) => {
         strokes.delete(strokesOf(node.id, n));
         strokes.put({ ...stroke, node: node.id, n });
+        await answer(nodes.put(node));
+      }),
+    /** A picture with the strokes of another. */
+    addAll: (node, all) =>
+      within('readwrite', async (nodes, strokes) => {
+        for (const stroke of all) strokes.put({ ...stroke, node: node.id });
         await answer(nodes.put(node));
       }),
     remove: ids =>
