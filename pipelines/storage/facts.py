@@ -4,6 +4,7 @@ A picture may come from anywhere. Its kind is told by its content, its size is c
 and its texts are data that may be wrong.
 """
 
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,9 +123,17 @@ def request_or_none(data: Mapping[str, Any]) -> Painting | None:
 USER_COMMENT, EXIF_FOLDER = 0x9286, 0x8769
 
 
+def exif_of(image: Image.Image) -> Image.Exif:
+    """What a camera noted; nothing where that cannot be read: a bad note makes no bad picture."""
+    try:
+        return image.getexif()
+    except (OSError, ValueError, SyntaxError, LookupError, struct.error):  # from anywhere in Pillow's reader
+        return Image.Exif()
+
+
 def _exif_comment(image: Image.Image) -> str:
     """A1111 keeps its text in the EXIF comment of JPEG and WebP pictures."""
-    comment = image.getexif().get_ifd(EXIF_FOLDER).get(USER_COMMENT)
+    comment = exif_of(image).get_ifd(EXIF_FOLDER).get(USER_COMMENT)
     if not isinstance(comment, bytes):
         return ""
     text = comment[8:]

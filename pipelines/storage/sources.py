@@ -3,14 +3,13 @@ for ever and the same one is never kept twice."""
 
 import hashlib
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from pipelines.core.error import InvalidRequest, StorageProblem, TooLarge, UnknownName
-from pipelines.storage.facts import open_picture
+from pipelines.storage.facts import exif_of, open_picture
 from pipelines.storage.files import atomic_write
 
 NAMED = re.compile(r"[0-9a-f]{64}")
@@ -82,8 +81,8 @@ def _checked(path: Path, name: str) -> Source:
     """Every pixel decoded once: a damaged file is told when it is brought, not when it is painted over."""
     try:
         with open_picture(path) as image:
-            source = _described(image, path.name)
             image.load()
+            source = _described(image, path.name)
     except TooLarge as error:
         raise TooLarge(f"{name} is too large", fix=error.fix, field="source") from error
     except StorageProblem as error:
@@ -104,8 +103,5 @@ def _described(image: Image.Image, name: str) -> Source:
 
 def orientation_of(image: Image.Image) -> int:
     """As its EXIF says, 1 to 8; 1, upright, where that makes no sense: a camera's bad note is no bad picture."""
-    try:
-        told = image.getexif().get(ORIENTATION)
-    except (OSError, ValueError, SyntaxError, LookupError, struct.error):  # Pillow's, from anywhere in its reader
-        return 1
+    told = exif_of(image).get(ORIENTATION)
     return told if isinstance(told, int) and told in range(1, 9) else 1

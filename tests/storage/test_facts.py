@@ -47,3 +47,11 @@ def test_a_picture_with_a_huge_claimed_size_is_refused_before_its_pixels_are_rea
     path.write_bytes(data)
     with pytest.raises(TooLarge, match=r"bomb\.png is too large"):
         read_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"MM", b"II*\0garbage", b"MM\0*\0\0\0\x08\xff\xff"])
+def test_exif_that_makes_no_sense_is_left_out(exif: bytes, tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "camera.jpg", exif=b"Exif\0\0" + exif)
+    facts = read_picture(tmp_path / "camera.jpg")
+    assert (facts.width, facts.height, facts.infotext) == (20, 10, "")
