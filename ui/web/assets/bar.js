@@ -13,8 +13,11 @@ const button = make(
   make('small', { class: 'hint' }, say('bar.keys')),
 );
 const reason = make('p', { class: 'reason', role: 'status' });
-const needs = make('p', { class: 'needs', role: 'status' });
-element.querySelector('.host').append(make('div', { class: 'bar-foot' }, reason, counts, button, needs));
+const ASKED = ['model', 'vae', 'width', 'height', 'count', 'batch_size', 'cfg', 'precision'];
+const forecast = Easel.forecast(() =>
+  props.ready ? Object.fromEntries(ASKED.map(name => [name, Easel.form.values[name]])) : null,
+);
+element.querySelector('.host').append(make('div', { class: 'bar-foot' }, reason, counts, button, forecast.node));
 
 function choose(n) {
   props.value = n;
@@ -60,72 +63,7 @@ function connection(now) {
     }, GRACE);
 }
 
-/** What the picture will need of the device's memory; asked once the fields have come to rest, and when room came. */
-const ASKED = ['model', 'vae', 'width', 'height', 'count', 'batch_size', 'cfg', 'precision'];
-const gigabytes = bytes => (bytes < 10e9 ? (bytes / 1e9).toFixed(1) : Math.round(bytes / 1e9));
-const amount = bytes => (bytes < 1e8 ? `${Math.ceil(bytes / 1e6)} MB` : gigabytes(bytes));
-const PAUSE = 2000; // at least, between two questions about the same fields
-let resting = 0,
-  asking = null,
-  askedAt = -PAUSE,
-  lastAsked = '';
-function forecast() {
-  clearTimeout(resting);
-  resting = setTimeout(askForecast, 300);
-}
-
-function forecastAnew() {
-  if (performance.now() - askedAt >= PAUSE) askForecast();
-}
-
-async function askForecast() {
-  const fields = Object.fromEntries(ASKED.map(name => [name, Easel.form.values[name]]));
-  const device = Easel.live.device;
-  const key = JSON.stringify([fields, device?.label, device?.memory]);
-  if (!device?.memory || device.problem || !props.ready || !fields.model || key === lastAsked) return;
-  lastAsked = key;
-  askedAt = performance.now();
-  asking?.abort();
-  asking = new AbortController();
-  try {
-    const headers = { 'Content-Type': 'application/json' };
-    const answer = await fetch('/api/forecast', {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(fields),
-      signal: asking.signal,
-    });
-    if (answer.status >= 500) lastAsked = ''; // asked again at the device's next news
-    showForecast(answer.ok ? await answer.json() : null);
-  } catch (error) {
-    if (error.name !== 'AbortError') lastAsked = ''; // cut off, not overtaken by a newer question
-  }
-}
-
-function showForecast(told) {
-  const isTight = told !== null && told.needs > told.room;
-  patch.text(needs, told ? (isTight ? tooMuch(told) : howItFits(told)) : '');
-  needs.classList.toggle('danger', isTight);
-}
-
-const tooMuch = ({ needs, room }) => say('bar.too_much', { needs: gigabytes(needs), room: gigabytes(room) });
-
-const howItFits = told =>
-  [
-    say('bar.needs', { needs: amount(told.needs), room: gigabytes(told.room) }),
-    told.placement !== 'whole' && say(`bar.needs.${told.placement}`),
-    told.tiled && say('bar.needs.tiled'),
-    told.at_once < Math.min(Easel.form.values.batch_size, props.value) && say('bar.needs.single'),
-  ]
-    .filter(Boolean)
-    .join('; ');
-
-Easel.form.changed.on(forecast);
-Easel.live.news.device.on(forecastAnew);
-Easel.models.offered.on(() => {
-  lastAsked = ''; // the model may be whole now
-  forecast();
-});
+Easel.form.changed.on(forecast.rest);
 Easel.form.onFill(() => trigger('fill'));
 Easel.form.asked.on(run);
 Easel.live.news.device.on(show);

@@ -227,7 +227,13 @@ Easel.canvasSide = () => {
     label,
     make('small', { class: 'hint' }, say('bar.keys')),
   );
-  const foot = make('div', { class: 'foot' }, make('div', { class: 'bar-foot' }, reason, counts, button));
+  const forecast = Easel.forecast(() => {
+    if (!canvas.node) return null;
+    const { count, cfg } = canvas.settings;
+    return { ...repaint.workSize(), count, cfg, batch_size: 1, model: Easel.form.values.model };
+  });
+  const bar = make('div', { class: 'bar-foot' }, reason, counts, button, forecast.node);
+  const foot = make('div', { class: 'foot' }, bar);
 
   /** Why Repaint cannot be pressed, in words; empty when it can. */
   function obstacle() {
@@ -253,6 +259,7 @@ Easel.canvasSide = () => {
     const { count } = canvas.settings;
     patch.text(label, count === 1 ? say('canvas.repaint') : say('canvas.repaint_n', { n: count }));
     for (const one of counts.children) patch.attribute(one, 'aria-pressed', Number(one.dataset.n) === count);
+    forecast.rest();
   }
 
   Easel.live.news.device.on(show);
