@@ -71,6 +71,11 @@ class SourceStore:
             raise UnknownName("A picture that is to be painted over is not here any more", fix="bring it again")
         return path
 
+    def format_of(self, source: str) -> str:
+        """`PNG`, `JPEG` or `WEBP`, from the head of its file. Raises UnknownName, StorageProblem."""
+        with open_picture(self.path_of(source)) as image:
+            return image.format or ""
+
     def facts(self, source: str) -> Source:
         """What is known of it. Raises UnknownName, StorageProblem."""
         with open_picture(self.path_of(source)) as image:

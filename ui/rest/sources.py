@@ -31,7 +31,7 @@ def routes(sources: SourceStore, images: ImageStore) -> APIRouter:
 
     @router.get("/{source}")
     def picture(source: SourceId) -> FileResponse:
-        kind = sources.facts(source).format.lower()
+        kind = sources.format_of(source).lower()
         return FileResponse(sources.path_of(source), media_type=f"image/{kind}", headers=HEADERS)
 
     @router.get("/{source}/facts")
