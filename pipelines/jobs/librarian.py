@@ -54,3 +54,4 @@ class Librarian:
         except EaselError:  # gone meanwhile, and its hashes with it
             return
         self._shelf.keep_hashes(path, stamp_of(Path(path)), Hashes(event.sha256, event.weights))
+        self._models.learnt()

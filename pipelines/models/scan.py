@@ -73,7 +73,7 @@ class ModelLibrary:
         """The folders that were looked into, and when each had changed last."""
         self._unsettled = True
         self.revision = 0
-        """Grows whenever the list changes."""
+        """Grows whenever the list changes, or what is known of a model."""
 
     def list(self) -> list[ModelInfo]:
         """All models, usable or not, in the order of their names; the starter models first."""
@@ -180,6 +180,11 @@ class ModelLibrary:
         with self._lock:
             self.revision += models != self._models
             self._models = models
+
+    def learnt(self) -> None:
+        """More is known of a model than the list says: whoever shows it may look again."""
+        with self._lock:
+            self.revision += 1
 
     def begin(self) -> Callable[[], None]:
         """Show what is remembered at once, then look at the folders, and again whenever something changes there.

@@ -307,6 +307,7 @@ Easel.modelSide = ({ onChoose }) => {
     else said = { text: [say(`worked.${view.kind}`), ...view.notes].join(' · ') };
     look();
   });
+  Easel.live.news.models.on(() => model && look()); // what a job found may be written down after its end
   models.renamed.on((from, to) => {
     if (Easel.form.values.model === from) Easel.form.fill({ model: to });
   });
