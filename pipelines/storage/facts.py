@@ -83,7 +83,8 @@ def read_picture(path: Path) -> PictureFacts:
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
     """The picture at `path`, its kind told by its content. Raises StorageProblem for anything else, TooLarge."""
-    too_large = TooLarge(f"{path.name} is too large", fix=f"use at most {MAX_PIXELS // 1_000_000} megapixels")
+    most = f"{MAX_PIXELS // 1_000_000} megapixels and {MAX_SIDE:,} pixels on a side"
+    too_large = TooLarge(f"{path.name} is too large", fix=f"use at most {most}")
     try:
         with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
             if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
@@ -95,7 +96,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         raise too_large from error
     except (OSError, ValueError, SyntaxError) as error:
         raise StorageProblem(
-            f"{path.name} is damaged or no picture", fix="use a PNG, JPEG or WebP file", detail=str(error)
+            f"{path.name} is damaged, or no PNG, JPEG or WebP", fix="use a PNG, JPEG or WebP file", detail=str(error)
         ) from error
 
 

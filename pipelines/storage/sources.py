@@ -93,7 +93,7 @@ def _checked(path: Path, name: str) -> Source:
     except StorageProblem as error:
         detail = error.as_problem.detail
         raise InvalidRequest(
-            f"{name} is damaged or no picture", fix=error.fix, field="source", detail=detail
+            f"{name} is damaged, or no PNG, JPEG or WebP", fix=error.fix, field="source", detail=detail
         ) from error
     return source
 

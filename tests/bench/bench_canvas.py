@@ -2,8 +2,8 @@
 
     uv run tests/bench/bench_canvas.py [--sizes 2048 4096]
 
-A real studio and a real Chromium without a GPU. A frame is timed by the browser's performance API: `wait` from the first
-pointer event it answers to the end of drawing, which includes waiting for the frame; `work` is the drawing alone.
+A real studio and a real Chromium without a GPU. A frame is timed by the browser's performance API: `wait` from the
+first pointer event it answers to the end of drawing, which includes waiting for the frame; `work` is the drawing alone.
 Pictures are square; medians and the 95th percentile.
 """
 

@@ -93,7 +93,7 @@ def test_a_red_house_becomes_blue_and_nothing_else_changes(canvas: Canvas, shots
     assert np.array_equal(after[~reach], before[~reach])
     canvas.page.get_by_role("button", name="Difference").click()
     told = canvas.page.locator(".views .told")
-    expect(told).to_contain_text(", 0 of them outside the mask")
+    expect(told).to_contain_text(", 0 beyond the mask and its soft edge")
     canvas.page.wait_for_timeout(400)  # until it is drawn
     canvas.page.screenshot(path=shots / "inpaint_difference.png")
 
@@ -389,8 +389,10 @@ def test_two_masks_with_words_of_their_own_go_in_one_job(opened: Canvas) -> None
         assert np.array(image)[20:140, 140:220].all()
     page.get_by_role("button", name="Remove this mask").click()
     expect(page.get_by_text("More masks · none")).to_be_visible()
-    page.get_by_role("button", name="Bring it back").click()
+    page.get_by_role("button", name="Undo brings it back").click()
     expect(page.get_by_text("More masks · 1")).to_be_visible()
+    key = page.evaluate("Easel.canvas.node.regions[0].key")
+    assert (opened.mask(key)[20:140, 140:220] == 255).all()
 
 
 def test_a_result_is_the_next_picture_and_the_work_branches(opened: Canvas) -> None:
@@ -406,7 +408,7 @@ def test_a_result_is_the_next_picture_and_the_work_branches(opened: Canvas) -> N
     third = opened.paint()
     assert np.array_equal(opened.pixels(third["url"])[:30], opened.pixels(first["url"])[:30])
     # From the first result on, another way.
-    opened.page.get_by_role("button", name="Result 1").first.click()
+    opened.page.get_by_role("button", name="Result 1").last.click()
     opened.page.wait_for_function(f"Easel.repaint.shown?.id === {first['id']}")
     opened.page.locator("#go-on").click()
     opened.page.wait_for_function(f"Easel.canvas.node.image === {first['id']}")
@@ -433,9 +435,65 @@ def test_painting_goes_on_while_a_job_runs_and_the_picture_may_be_another(opened
     opened.page.wait_for_timeout(300)
     assert opened.page.evaluate("Easel.canvas.node.source.width") == 100
     assert opened.page.evaluate("Easel.repaint.shown") is None
-    opened.page.evaluate(f"Easel.canvas.select({json.dumps(node)})")
-    expect(opened.strip).to_have_count(2)
+    # What was worked on before waits in the strip, with every stroke and what came meanwhile.
+    opened.page.get_by_role("button", name="Go back to this work (240 × 160)").first.click()
+    opened.page.wait_for_function(f"Easel.canvas.node.id === {json.dumps(node)}")
+    expect(opened.page.get_by_role("button", name="Result 1, new")).to_be_visible()
     assert opened.mask()[80, 30] == 255
+    opened.page.get_by_role("button", name="Result 1, new").click()
+    expect(opened.page.get_by_role("button", name="Result 1", exact=True)).to_be_visible()
+
+
+def test_keys_in_the_middle_of_a_stroke_leave_nothing_that_cannot_be_undone(opened: Canvas) -> None:
+    opened.area.focus()
+    opened.page.mouse.move(*opened.at((60, 60)))
+    opened.page.mouse.down()
+    opened.page.mouse.move(*opened.at((90, 60)), steps=3)
+    for key in ("Enter", "Shift+ArrowRight", "n", "f"):
+        opened.page.keyboard.press(key)
+    opened.page.get_by_role("button", name="Turn the mask round").dispatch_event("click")
+    opened.page.mouse.move(*opened.at((150, 60)), steps=3)
+    opened.page.mouse.up()
+    painted = opened.mask()
+    assert painted[60, 75] == 0 and painted[140, 200] == 255  # turned round, and the stroke ended there
+    opened.page.keyboard.press("Control+z")
+    assert opened.mask()[60, 75] == 255
+    opened.page.keyboard.press("Control+z")
+    assert not opened.mask().any()
+    expect(opened.page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_keys_work_after_a_tool_was_pressed_and_from_anywhere_on_the_page(opened: Canvas) -> None:
+    opened.page.get_by_role("button", name="Brush (B)").click()
+    at = opened.page.evaluate("Easel.canvasAt()")
+    opened.page.mouse.move(*opened.at((100, 80)))
+    opened.page.keyboard.down("Space")
+    opened.drag((100, 80), (130, 80))
+    opened.page.keyboard.up("Space")
+    assert not opened.mask().any()
+    assert opened.page.evaluate("Easel.canvasAt().x") > at["x"] + 20
+    opened.page.keyboard.press("e")
+    expect(opened.page.get_by_role("button", name="Eraser (E)")).to_have_attribute("aria-pressed", "true")
+    opened.page.keyboard.press("b")
+    opened.drag((100, 80), (120, 80))
+    assert opened.mask().any()
+    opened.page.evaluate("document.activeElement.blur()")
+    opened.page.keyboard.press("Control+z")
+    assert not opened.mask().any()
+    opened.page.keyboard.press("Control+y")
+    opened.prompt.fill("b")
+    opened.prompt.press("Control+z")  # of the text
+    assert opened.mask().any()
+
+
+def test_each_weak_stroke_of_the_eraser_takes_its_share(opened: Canvas) -> None:
+    opened.tool("r")
+    opened.drag((20, 20), (220, 140))
+    opened.brush(strength=0.4)
+    opened.tool("e")
+    for left in (153, 92):
+        opened.drag((80, 80), (160, 80), (80, 80))
+        assert opened.mask()[80, 120] == left
 
 
 def test_esc_stops_the_job_and_a_reload_finds_what_ended_meanwhile(opened: Canvas) -> None:

@@ -14,7 +14,7 @@ Easel.canvasTools = (view, hand) => {
   const square = (name, label, onclick, more = {}) =>
     make('button', { class: 'btn sq', 'aria-label': label, title: label, onclick, ...more }, icon(name, 18));
   const tools = TOOLS.map(([name, key]) =>
-    square(name, `${say(`canvas.${name}`)} (${key})`, () => choose(name), { 'data-tool': name }),
+    square(name, `${say(`canvas.${name}`)} (${key})`, () => hand.choose(name), { 'data-tool': name }),
   );
   const undo = square('undo', say('canvas.undo'), canvas.undo);
   const redo = square('redo', say('canvas.redo'), canvas.redo);
@@ -31,11 +31,6 @@ Easel.canvasTools = (view, hand) => {
     rule(),
     square('fit', say('canvas.fit'), view.fit),
   );
-
-  function choose(tool) {
-    hand.change({ tool });
-    if (repaint.view !== 'mask' && tool !== 'hand') repaint.setView('mask');
-  }
 
   // The mask's edge, and its file
 

@@ -75,6 +75,7 @@ Easel.canvasBatch = () => {
       show();
     }
     isBusy = false;
+    pictures = []; // they are asked for: the same ones again would be a slip
     show();
   }
 

@@ -1,6 +1,6 @@
 // The hand on the canvas: brush, eraser, rectangle, lasso, fill and move, by mouse, pen, finger or keyboard.
 Easel.canvasHand = view => {
-  const { make, svg, say, canvas, repaint, maskBits, memory, signal } = Easel;
+  const { make, svg, canvas, repaint, maskBits, memory, signal } = Easel;
   const changed = signal(); // () another tool, or another brush
   const FIRST = { tool: 'brush', size: 24, hardness: 0.8, strength: 1 }; // size: radius in the picture's pixels
   const MOST = 1000,
@@ -8,24 +8,21 @@ Easel.canvasHand = view => {
     LIGHTEST = 0.2; // of the brush's size, where a pen hardly presses
   const KEYS = { b: 'brush', e: 'eraser', r: 'rectangle', l: 'lasso', f: 'fill', h: 'hand' };
   let brush = { ...FIRST, ...memory.get('brush') };
-  let gesture = null, // what goes on: { kind, ... }
+  let gesture = null, // what goes on: { move, end, cancel }
     pointers = new Map(), // fingers
     hasPen = false, // then fingers only move
     isSpaceDown = false,
-    lastPoint = null, // where the last stroke ended: Shift draws a line from there
-    cursor = null, // of the keyboard, in the picture's pixels
-    corners = []; // set by keyboard, of a rectangle or a lasso
+    lastPoint = null; // where the last stroke ended: Shift draws a line from there
   const ring = make('i', { class: 'brushring', hidden: true });
-  const spoken = make('p', { class: 'spoken', role: 'status' });
   const { node } = view;
-  node.append(ring, spoken);
+  node.append(ring);
 
   function change(what) {
     brush = { ...brush, ...what };
     brush.size = Math.min(MOST, Math.max(1, brush.size));
     memory.set('brush', brush);
-    corners = [];
-    showCursor();
+    if (what.tool) cursor.forget();
+    cursor.show();
     changed.tell();
   }
 
@@ -93,7 +90,7 @@ Easel.canvasHand = view => {
     const manner = how(event);
     let last = pointOf(event);
     canvas.beginStroke();
-    const draw = (from, to) => canvas.stroke(mask => maskBits.stroke(mask, from, to, manner));
+    const draw = (from, to) => canvas.stroke((mask, before) => maskBits.stroke(mask, before, from, to, manner));
     if (event.shiftKey && lastPoint) draw({ ...lastPoint, radius: last.radius }, last);
     else draw(last, last);
     return {
@@ -117,11 +114,11 @@ Easel.canvasHand = view => {
   const outline = (tag, attributes) => svg(tag, { class: 'outline', ...attributes });
   const screen = (at, { x, y }) => [x * at.z + at.x, y * at.z + at.y];
 
-  const rectangleShape = (from, to) => at => {
+  const rectangle = (from, to) => at => {
     const [x, y] = screen(at, { x: Math.min(from.x, to.x), y: Math.min(from.y, to.y) });
     return outline('rect', { x, y, width: Math.abs(to.x - from.x) * at.z, height: Math.abs(to.y - from.y) * at.z });
   };
-  const lineShape = points => at =>
+  const line = points => at =>
     outline('polyline', { points: points.map(point => screen(at, point).join()).join(' ') });
 
   function drawingRectangle(event) {
@@ -131,7 +128,7 @@ Easel.canvasHand = view => {
     return {
       move(next) {
         to = pointOf(next);
-        view.setShapes([rectangleShape(from, to)]);
+        view.setShapes([rectangle(from, to)]);
       },
       end() {
         view.setShapes([]);
@@ -148,7 +145,7 @@ Easel.canvasHand = view => {
       move(next) {
         const passed = next.getCoalescedEvents?.() ?? [];
         points.push(...(passed.length ? passed : [next]).map(pointOf));
-        view.setShapes([lineShape([...points, points[0]])]);
+        view.setShapes([line([...points, points[0]])]);
       },
       end() {
         view.setShapes([]);
@@ -193,6 +190,7 @@ Easel.canvasHand = view => {
     node.setPointerCapture(event.pointerId);
     view.touch(event.timeStamp);
     gesture = begin(event);
+    canvas.hold(Boolean(gesture));
   });
 
   node.addEventListener('pointermove', event => {
@@ -207,6 +205,7 @@ Easel.canvasHand = view => {
     if (gesture?.isPinch && pointers.size) return; // the other finger is still down
     gesture?.[event.type === 'pointerup' ? 'end' : 'cancel'](event);
     gesture = null;
+    canvas.hold(false);
   }
   node.addEventListener('pointerup', lift);
   node.addEventListener('pointercancel', lift);
@@ -240,126 +239,80 @@ Easel.canvasHand = view => {
     ring.style.transform = `translate(${x - radius}px, ${y - radius}px)`;
   }
 
-  // By keyboard: a cursor that goes over the picture in steps of the brush
+  const cursor = Easel.canvasCursor(view, { how, current: () => brush, shapes: { outline, screen, rectangle, line } });
+  const KEYED = new Set(['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown']);
 
-  const middle = () => ({ x: canvas.node.source.width / 2, y: canvas.node.source.height / 2 });
-
-  function moveCursor(dx, dy, event) {
-    const { width, height } = canvas.node.source;
-    const step = event.ctrlKey ? 1 : Math.max(1, Math.round(brush.size));
-    const old = cursor ?? middle();
-    cursor = cursor
-      ? { x: Math.min(width, Math.max(0, old.x + dx * step)), y: Math.min(height, Math.max(0, old.y + dy * step)) }
-      : old;
-    const isBrush = ['brush', 'eraser'].includes(brush.tool);
-    if (event.shiftKey && isBrush) canvas.edit(mask => maskBits.stroke(mask, dab(old), dab(cursor), how(null)));
-    showCursor();
-    speakCursor();
-  }
-
-  const dab = point => ({ ...point, radius: brush.size });
-
-  function speakCursor() {
-    const { width, height } = canvas.node.source;
-    const x = Math.min(width - 1, Math.floor(cursor.x)),
-      y = Math.min(height - 1, Math.floor(cursor.y));
-    const value = canvas.maskOf(canvas.active).data[y * width + x];
-    spoken.textContent = say('canvas.at', { x, y, share: Math.round((value / 255) * 100) });
-  }
-
-  /** Enter: a dab, a corner, a point, or a fill. */
-  function press(isLast) {
-    cursor ??= middle();
-    const manner = how(null);
-    const { tool } = brush;
-    if (tool === 'fill') canvas.edit(mask => maskBits.fill(mask, cursor, manner));
-    else if (tool === 'rectangle' || tool === 'lasso') {
-      corners.push(cursor);
-      if (tool === 'rectangle' && corners.length === 2) {
-        const [from, to] = corners;
-        canvas.edit(mask => maskBits.rectangle(mask, from, to, manner));
-        corners = [];
-      } else if (tool === 'lasso' && isLast && corners.length > 2) {
-        const points = corners;
-        canvas.edit(mask => maskBits.lasso(mask, points, manner));
-        corners = [];
-      }
-    } else if (tool !== 'hand') canvas.edit(mask => maskBits.stroke(mask, dab(cursor), dab(cursor), manner));
-    showCursor();
-    speakCursor();
-  }
-
-  function showCursor() {
-    if (!cursor || !canvas.node) return view.setShapes([]);
-    const isBrush = ['brush', 'eraser'].includes(brush.tool);
-    const cross = at => {
-      const [x, y] = screen(at, cursor);
-      return outline('path', { d: `M${x - 12} ${y}h24M${x} ${y - 12}v24` });
-    };
-    const round = at => {
-      const [cx, cy] = screen(at, cursor);
-      return outline('circle', { cx, cy, r: brush.size * at.z });
-    };
-    const pending = corners.length
-      ? [brush.tool === 'rectangle' ? rectangleShape(corners[0], cursor) : lineShape([...corners, cursor])]
-      : [];
-    view.setShapes([cross, ...(isBrush ? [round] : []), ...pending]);
-  }
-
-  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  let isOver = false; // the pointer is over the canvas
+  node.addEventListener('pointerenter', () => {
+    isOver = true;
+    if (document.activeElement === document.body) node.focus({ preventScroll: true });
+  });
+  node.addEventListener('pointerleave', () => {
+    isOver = false;
+  });
 
   function key(event) {
-    if (event.target !== node || !canvas.node) return false;
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (name === ' ') {
+    if (!canvas.node || !node.offsetParent || Easel.isTyping(event.target)) return false;
+    if (name === ' ' && (isOver || event.target === node)) {
       isSpaceDown = true;
       node.classList.add('moving');
       return true;
     }
-    if (ARROWS[name] && repaint.view === 'after') view.setSplit(view.split + 2 * ARROWS[name][0]);
-    else if (ARROWS[name]) moveCursor(...ARROWS[name], event);
+    if (event.target !== node || gesture) return false;
+    if (repaint.view === 'after' && ['ArrowLeft', 'ArrowRight'].includes(name))
+      view.setSplit(view.split + (name === 'ArrowLeft' ? -2 : 2));
+    else if (KEYED.has(name)) cursor.move(event);
     else if (event.ctrlKey || event.metaKey || event.altKey) return false;
-    else if (name === 'Enter') press(event.shiftKey);
+    else if (name === 'Enter') cursor.press(event.shiftKey);
     else if (KEYS[name]) {
-      change({ tool: KEYS[name] });
-      if (repaint.view !== 'mask') repaint.setView('mask');
+      choose(KEYS[name]);
     } else if (name === '[' || name === ']') change({ size: brush.size * (name === ']' ? 1.15 : 1 / 1.15) });
-    else if (name === '+' || name === '=') view.zoom(1.25);
-    else if (name === '-') view.zoom(0.8);
+    else if (name === '+' || name === '=') cursor.zoom(1.25);
+    else if (name === '-') cursor.zoom(0.8);
     else if (name === '0') view.fit();
     else if (name === '1') view.zoom(1 / (view.at.z * devicePixelRatio));
     else return false;
     return true;
   }
-  node.addEventListener('keydown', event => {
+
+  /** Takes a tool into the hand, and the mask into view if it is one that paints. */
+  function choose(tool) {
+    change({ tool });
+    if (tool !== 'hand' && repaint.view !== 'mask') repaint.setView('mask');
+    node.focus({ preventScroll: true });
+  }
+
+  function letSpaceGo() {
+    isSpaceDown = false;
+    node.classList.remove('moving');
+  }
+  addEventListener('keydown', event => {
     if (key(event)) event.preventDefault();
   });
-  node.addEventListener('keyup', event => {
-    if (event.key !== ' ') return;
-    isSpaceDown = false;
-    node.classList.remove('moving');
+  addEventListener('keyup', event => {
+    if (event.key === ' ') letSpaceGo();
   });
+  addEventListener('blur', letSpaceGo);
   node.addEventListener('blur', () => {
-    isSpaceDown = false;
-    node.classList.remove('moving');
-    cursor = null;
-    corners = [];
     if (!gesture) view.setShapes([]);
   });
+  node.addEventListener('focus', cursor.show);
 
   /** Esc: what is under way is undone as if it had never begun. Whether there was something. */
   function cancel() {
-    if (!gesture && !corners.length) return false;
+    if (!gesture && !cursor.forget()) return false;
     gesture?.cancel();
     gesture = null;
-    corners = [];
-    showCursor();
+    canvas.hold(false);
+    cursor.show();
     return true;
   }
 
   return {
     changed,
     change,
+    choose,
     cancel,
     get brush() {
       return brush;

@@ -193,6 +193,7 @@ Easel.canvasSide = () => {
   const batch = Easel.canvasBatch();
   const promise = make('p', { class: 'quiet promise' }, say('canvas.promise'));
 
+  const AT_FAULT = { strength, steps, cfg, seed, soft_edge: softEdge };
   const parts = [prompt, negative, scope, content, strength, softEdge, steps, cfg, seed, fit, masks, detail, extend];
   parts.push(sampling, batch);
   const node = make(
@@ -251,6 +252,8 @@ Easel.canvasSide = () => {
     softEdge.node.hidden = promise.hidden = masks.node.hidden = detail.node.hidden = extend.node.hidden = isAll;
     content.node.hidden = isAll;
     fit.node.hidden = !isAll;
+    for (const [name, field] of Object.entries(AT_FAULT))
+      field.node.classList.toggle('at-fault', repaint.problem?.problem?.field === name);
     patch.attribute(dice, 'aria-pressed', canvas.settings.fresh_seed);
     const why = obstacle();
     patch.text(reason, why);
@@ -278,7 +281,7 @@ Easel.canvasMasks = () => {
     { class: 'quiet', role: 'status' },
     say('canvas.mask_removed'),
     ' ',
-    make('button', { class: 'linklike', onclick: canvas.bringBack }, say('canvas.bring_back')),
+    make('button', { class: 'linklike', onclick: canvas.undo }, say('canvas.bring_back')),
   );
   let shown = null, // key of the place whose fields stand there
     parts = [];
@@ -344,7 +347,7 @@ Easel.canvasMasks = () => {
       if (key !== shown && key) build(key);
       shown = key;
       own.hidden = !key;
-      back.hidden = !canvas.removed;
+      back.hidden = !canvas.hasJustRemoved();
       for (const part of key ? parts : []) part.show();
     },
   };

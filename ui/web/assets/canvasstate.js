@@ -5,29 +5,7 @@ Easel.canvas = (() => {
   const changed = signal(); // () settings, the picture, or what belongs to it
   const drawn = signal(); // (rect, or null for all of it): a mask has other numbers
   const MAIN = 'main'; // the mask whose words are those beside the picture
-  const FIRST = {
-    prompt: '',
-    negative_prompt: '',
-    sampler: 'dpmpp_2m',
-    schedule: 'automatic',
-    steps: 20,
-    cfg: 5,
-    seed: 0,
-    fresh_seed: true,
-    count: 1,
-    clip_skip: 1,
-    loras: [],
-    scope: 'painted', // painted | else | all
-    content: 'original',
-    strength: 0.75,
-    soft_edge: 8,
-    area: 'masked',
-    padding: 32,
-    side: 0, // what the network works at; 0: the model's own
-    match_colour: true,
-    fit: 'stretch',
-    border: { left: 0, top: 0, right: 0, bottom: 0 },
-  };
+  const FIRST = Easel.canvasDefaults;
   const NONE = FIRST.border;
   let settings = { ...FIRST, ...memory.get('canvas') };
   const nodes = new Map(); // id -> node, of all works
@@ -35,7 +13,9 @@ Easel.canvas = (() => {
     masks = new Map(), // of the picture at hand: key -> mask
     history = null,
     active = MAIN,
-    removed = null, // a region that was just taken out
+    painted = new Map(), // mask -> whether anything is on it; only what is known
+    version = 0, // of the masks
+    isHeld = false, // a hand is at work on it
     saving = 0;
 
   // Settings
@@ -81,16 +61,17 @@ Easel.canvas = (() => {
 
   /** The masks of the picture before are those of the next one: a first step, which can be undone. */
   function carryOver({ masks: before, regions }) {
-    node.regions = regions.map(region => ({ ...region }));
+    const lists = { before: [], after: regions.map(region => ({ ...region })) };
+    node.regions = lists.after;
     for (const [key, mask] of before) {
-      if (key !== MAIN && !node.regions.some(region => region.key === key)) continue;
+      if (key !== MAIN && !regions.some(region => region.key === key)) continue;
       history.begin(key);
       maskOf(key).data.set(mask.data);
-      history.touch(maskBits.all(mask));
-      history.end();
+      history.touch(key, maskBits.all(mask));
     }
+    history.end(regions.length ? lists : null);
     changed.tell();
-    drawn.tell(null);
+    redraw(null);
   }
 
   function forgetOldest() {
@@ -103,7 +84,7 @@ Easel.canvas = (() => {
   async function select(id) {
     let wanted = nodes.get(id);
     if (!wanted || wanted === node) return;
-    history?.cancel();
+    endStroke();
     const strokes = await maskStore.strokes(id);
     if (!(await maskStore.claim(id))) wanted = await copied(wanted, strokes);
     show(wanted, maskStore);
@@ -111,7 +92,7 @@ Easel.canvas = (() => {
     memory.set('canvas.node', node.id);
     sessionStorage.setItem('easel.canvas.node', node.id);
     changed.tell();
-    drawn.tell(null);
+    redraw(null);
   }
 
   /** The same picture with the same strokes, on its own from here on. */
@@ -130,7 +111,7 @@ Easel.canvas = (() => {
     settings.border = wanted.border ?? NONE;
     masks = new Map();
     active = MAIN;
-    removed = null;
+    painted.clear();
     history = Easel.maskHistory({
       maskOf,
       keep: (n, step) => {
@@ -140,6 +121,9 @@ Easel.canvas = (() => {
       moved: () => {
         wanted.at = history.at;
         store.put({ ...wanted });
+      },
+      list: regions => {
+        wanted.regions = regions;
       },
     });
   }
@@ -158,7 +142,7 @@ Easel.canvas = (() => {
       if (back) await select(back);
     }
     changed.tell();
-    if (node) drawn.tell(null);
+    if (node) redraw(null);
   }
 
   function keepNode() {
@@ -209,9 +193,17 @@ Easel.canvas = (() => {
     return masks.get(key);
   }
 
+  /** `rect` of the masks (null: all of them) has other numbers. */
+  function redraw(rect) {
+    painted.clear();
+    version += 1;
+    drawn.tell(rect);
+  }
+
   /** Does `act(mask)`, which returns the rectangle it touched, to the mask at hand, as one step. */
   function edit(act) {
     if (!node) return;
+    endStroke(); // a stroke under way is done: the step is another one
     beginStroke();
     stroke(act);
     endStroke();
@@ -219,15 +211,17 @@ Easel.canvas = (() => {
 
   const beginStroke = () => history.begin(active);
 
+  /** `act(mask, before)`: as it was when the stroke began. What comes after the stroke's end is not painted. */
   function stroke(act) {
-    const rect = act(maskOf(active));
+    if (!history?.isOpen) return;
+    const rect = act(maskOf(active), history.before(active));
     if (!rect) return;
-    history.touch(rect);
-    drawn.tell(rect);
+    history.touch(active, rect);
+    redraw(rect);
   }
 
   function endStroke() {
-    if (!history.isOpen) return;
+    if (!history?.isOpen) return;
     history.end();
     if (settings.scope === 'all') change({ scope: 'painted' });
     changed.tell();
@@ -235,43 +229,26 @@ Easel.canvas = (() => {
 
   function cancelStroke() {
     const rect = history?.cancel();
-    if (rect) drawn.tell(rect);
+    if (rect) redraw(rect);
     changed.tell();
   }
 
+  /** The mask that changes is the one at hand then. */
   function step(how) {
-    const rect = history?.[how]();
-    if (!rect) return;
-    drawn.tell(rect);
+    const done = history?.[how]();
+    if (!done) return;
+    const touched = done.parts[0]?.mask;
+    if (layers().some(({ key }) => key === touched)) active = touched;
+    if (!layers().some(({ key }) => key === active)) active = MAIN;
+    redraw(done.lists || done.parts.length !== 1 ? null : done.parts[0].rect);
     changed.tell();
   }
 
-  /**
-   * A mask file instead of the mask at hand (or added to it): as bright as it is, or where it is transparent as opaque.
-   * Throws { problem, fix, canStretch } when it is of another size.
-   */
+  /** A mask file instead of the mask at hand, or added to it. Throws { problem, fix, canStretch }. */
   async function loadMask(file, { stretch = false, adds = false } = {}) {
-    const image = await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
-    const { width, height } = node.source;
-    if (!stretch && (image.width !== width || image.height !== height)) {
-      const told = { w: image.width, h: image.height, width, height };
-      throw Object.assign(new Error('size'), {
-        problem: Easel.say('canvas.mask_size', told),
-        fix: Easel.say('canvas.mask_size.fix'),
-        canStretch: true,
-      });
-    }
-    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-    context.drawImage(image, 0, 0, width, height);
-    const bytes = context.getImageData(0, 0, width, height).data;
-    let isOpaque = true;
-    for (let k = 3; k < bytes.length && isOpaque; k += 4) isOpaque = bytes[k] === 255;
+    const levels = await Easel.readMask(file, node.source, stretch);
     edit(mask => {
-      for (let k = 0; k < mask.data.length; k += 1) {
-        const [r, g, b, a] = [bytes[4 * k], bytes[4 * k + 1], bytes[4 * k + 2], bytes[4 * k + 3]];
-        const value = isOpaque ? (r === g && g === b ? r : Math.round(0.299 * r + 0.587 * g + 0.114 * b)) : a;
-        mask.data[k] = adds ? Math.max(mask.data[k], value) : value;
-      }
+      for (let k = 0; k < levels.length; k += 1) mask.data[k] = adds ? Math.max(mask.data[k], levels[k]) : levels[k];
       return maskBits.all(mask);
     });
   }
@@ -280,10 +257,16 @@ Easel.canvas = (() => {
 
   function addRegion() {
     const key = `region-${Date.now()}`;
-    node.regions = [...node.regions, { key, prompt: '', negative_prompt: '', strength: 1 }];
-    active = key;
-    keepNode();
-    drawn.tell(null);
+    list([...node.regions, { key, prompt: '', negative_prompt: '', strength: 1 }]);
+    activate(key);
+  }
+
+  /** Other masks than before: a step that can be undone. */
+  function list(regions) {
+    endStroke();
+    const lists = { before: node.regions, after: regions };
+    node.regions = regions;
+    history.end(lists);
   }
 
   function changeRegion(key, what) {
@@ -292,25 +275,21 @@ Easel.canvas = (() => {
   }
 
   function removeRegion(key) {
-    removed = node.regions.find(region => region.key === key);
-    node.regions = node.regions.filter(region => region.key !== key);
-    if (active === key) active = MAIN;
-    keepNode();
-    drawn.tell(null);
+    list(node.regions.filter(region => region.key !== key));
+    activate(active === key ? MAIN : active);
   }
 
-  function bringBack() {
-    node.regions = [...node.regions, removed];
-    active = removed.key;
-    removed = null;
-    keepNode();
-    drawn.tell(null);
+  /** The last thing that was done took a mask out: undo brings it back. */
+  function hasJustRemoved() {
+    const lists = history?.last?.lists;
+    return Boolean(lists && lists.after.length < lists.before.length);
   }
 
   function activate(key) {
+    endStroke();
     active = key;
     changed.tell();
-    drawn.tell(null);
+    redraw(null);
   }
 
   /** All masks that count, with their words: of the settings first. */
@@ -320,11 +299,23 @@ Easel.canvas = (() => {
 
   const isMasked = () => settings.scope !== 'all';
   const hasBorder = () => Object.values(settings.border).some(Boolean);
-  const isPainted = key => !maskBits.isEmpty(maskOf(key));
+
+  function isPainted(key) {
+    if (!painted.has(key)) painted.set(key, !maskBits.isEmpty(maskOf(key)));
+    return painted.get(key);
+  }
+
 
   /** Pictures of this work, in the order in which they were begun. */
   const family = () =>
     [...nodes.values()].filter(one => one.work === node?.work).sort((a, b) => a.made - b.made);
+
+  /** Of every other work the picture that was begun last, the latest work first. */
+  function otherWorks() {
+    const latest = new Map();
+    for (const one of [...nodes.values()].sort((a, b) => a.made - b.made)) latest.set(one.work, one);
+    return [...latest.values()].filter(one => one.work !== node?.work).reverse();
+  }
 
   function addResults(id, images) {
     const owner = nodes.get(id);
@@ -358,7 +349,7 @@ Easel.canvas = (() => {
     addRegion,
     changeRegion,
     removeRegion,
-    bringBack,
+    hasJustRemoved,
     activate,
     layers,
     maskOf,
@@ -366,6 +357,7 @@ Easel.canvas = (() => {
     isMasked,
     hasBorder,
     family,
+    otherWorks,
     addResults,
     pretend,
     bring,
@@ -378,8 +370,8 @@ Easel.canvas = (() => {
     get active() {
       return active;
     },
-    get removed() {
-      return removed;
+    get version() {
+      return version;
     },
     get canUndo() {
       return Boolean(history?.canUndo);
@@ -387,8 +379,12 @@ Easel.canvas = (() => {
     get canRedo() {
       return Boolean(history?.canRedo);
     },
-    get isDrawing() {
-      return Boolean(history?.isOpen);
+    /** A hand is at work: what would take the picture away waits. */
+    get isHeld() {
+      return isHeld;
+    },
+    hold(now) {
+      isHeld = now;
     },
   };
 })();

@@ -145,7 +145,7 @@ Easel.canvasView = () => {
     if (source) context.drawImage(source, 0, 0, width, height);
     const { view, shown, live } = repaint;
     if (view === 'mask') {
-      if (live && !repaint.isEdited) drawPreview(live);
+      if (live?.isAsked ?? repaint.sample) drawPreview(live ?? {});
       else if (canvas.isMasked()) {
         context.globalAlpha = 0.55;
         context.drawImage(overlay, 0, 0);
@@ -226,16 +226,6 @@ Easel.canvasView = () => {
     context.clip();
     context.drawImage(after, x, y, w, h);
     context.restore();
-    // Where nothing was before, what was added is seen on either side.
-    if (w > size().width || h > size().height) {
-      context.save();
-      context.beginPath();
-      context.rect(x, y, w, h);
-      context.rect(0, 0, size().width, size().height);
-      context.clip('evenodd');
-      context.drawImage(after, x, y, w, h);
-      context.restore();
-    }
   }
 
   // Lines over it, as sharp at every zoom
@@ -279,8 +269,8 @@ Easel.canvasView = () => {
     const { left, top } = canvas.isMasked() ? canvas.settings.border : { left: 0, top: 0 };
     const isNarrow = wide <= NARROW;
     const aside = isNarrow ? 16 : 160; // the tools at the left, and as much at the right
-    const above = isNarrow ? 60 : FREE,
-      free = high - above - (isNarrow ? 116 : FREE);
+    const above = isNarrow ? 72 : FREE,
+      free = high - above - (isNarrow ? 166 : FREE);
     const z = Math.min((wide - aside) / all.width, free / all.height, HIGH);
     set(z, (wide - all.width * z) / 2 + left * z, above + (free - all.height * z) / 2 + top * z);
     fitted = true;

@@ -129,5 +129,9 @@ window.Easel = (() => {
     },
   };
 
-  return { names, say, make, svg, icon, patch, renew, signal, ask, memory };
+  /** Whether keys that are pressed there are meant as text, or choose in a list. */
+  const isTyping = node =>
+    Boolean(node.closest?.('textarea, select, input:not([type="range"], [type="checkbox"]), [contenteditable]'));
+
+  return { isTyping, names, say, make, svg, icon, patch, renew, signal, ask, memory };
 })();

@@ -77,7 +77,7 @@ view.node.append(progress.node, error.node);
 
 function showWork() {
   const { live, problem } = repaint;
-  progress.node.hidden = !live || Boolean(problem);
+  progress.node.hidden = !live || Boolean(problem) || !(Easel.live.connected || repaint.sample);
   if (live) progress.update(live);
   views.node.classList.toggle('above', Boolean(live));
   error.node.hidden = !problem;
@@ -93,19 +93,21 @@ const drop = make(
   make('div', { class: 'zone', 'data-as': 'mask' }, say('canvas.drop_mask')),
 );
 view.node.append(drop);
-const isFile = event => [...(event.dataTransfer?.types ?? [])].includes('Files');
-view.node.addEventListener('dragover', event => {
-  if (!isFile(event)) return;
+const isShown = () => Boolean(view.node.offsetParent);
+const isForUs = event => isShown() && [...(event.dataTransfer?.types ?? [])].includes('Files');
+// Anywhere on the page: a browser would leave the studio to show the file.
+addEventListener('dragover', event => {
+  if (!isForUs(event)) return;
   event.preventDefault();
   drop.hidden = false;
   drop.lastChild.hidden = !canvas.node;
   for (const zone of drop.children) zone.classList.toggle('over', zone === event.target);
 });
-view.node.addEventListener('dragleave', event => {
-  if (!view.node.contains(event.relatedTarget)) drop.hidden = true;
+addEventListener('dragleave', event => {
+  if (!event.relatedTarget) drop.hidden = true; // it has left the window
 });
-view.node.addEventListener('drop', event => {
-  if (!isFile(event)) return;
+addEventListener('drop', event => {
+  if (!isForUs(event)) return;
   event.preventDefault();
   drop.hidden = true;
   const [dropped] = event.dataTransfer.files;
@@ -115,7 +117,7 @@ view.node.addEventListener('drop', event => {
 });
 addEventListener('paste', event => {
   const pasted = [...(event.clipboardData?.files ?? [])].find(one => one.type.startsWith('image/'));
-  if (!pasted || !view.node.offsetParent) return;
+  if (!pasted || !isShown() || Easel.isTyping(event.target)) return;
   event.preventDefault();
   repaint.bring(() => canvas.openFile(pasted));
 });
@@ -151,11 +153,12 @@ function show() {
   showWork();
 }
 
-// Undo and redo, wherever the focus is on this page but in a text; N goes on from the result that is looked at.
-element.addEventListener('keydown', event => {
-  if (event.target.closest('textarea, input:not([type="range"])')) return;
+// Undo and redo, wherever the focus is but in a text; N goes on from the result that is looked at.
+addEventListener('keydown', event => {
+  if (!isShown() || Easel.isTyping(event.target)) return;
   const key = event.key.toLowerCase();
   if (key === 'n' && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    if (repaint.view === 'mask') return;
     event.preventDefault();
     repaint.goOn();
     view.node.focus({ preventScroll: true });
@@ -185,6 +188,7 @@ repaint.changed.on(show);
 hand.changed.on(show);
 view.moved.on(views.show);
 Easel.pictures.changed.on(showInvite);
+Easel.live.news.connection.on(showWork);
 repaint
   .begin()
   .then(() => {

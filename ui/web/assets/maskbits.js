@@ -26,10 +26,10 @@ Easel.maskBits = (() => {
 
   /**
    * A stroke of the brush from one point to the next, { x, y, radius } each. Full inside the hard part of the radius,
-   * fading smoothly to its end (over one pixel at hardness 1). Painting takes the greater number, erasing the smaller:
-   * a stroke never adds up with itself, however slowly it is drawn.
+   * fading smoothly to its end (over one pixel at hardness 1). Painting takes the greater number; erasing takes its
+   * share of what was there `before` the stroke. So a stroke never adds up with itself, however slowly it is drawn.
    */
-  function stroke(mask, from, to, { hardness, strength, erases }) {
+  function stroke(mask, before, from, to, { hardness, strength, erases }) {
     const most = Math.max(from.radius, to.radius) + 1;
     const box = within(
       mask,
@@ -59,7 +59,8 @@ Easel.maskBits = (() => {
         const value = Math.round(level * (fade > 1 ? a * a * (3 - 2 * a) : a));
         const at = y * width + x;
         if (erases) {
-          if (data[at] > 255 - value) data[at] = 255 - value;
+          const rest = Math.round((before[at] * (255 - value)) / 255);
+          if (data[at] > rest) data[at] = rest;
         } else if (data[at] < value) data[at] = value;
       }
     }
@@ -73,7 +74,8 @@ Easel.maskBits = (() => {
       for (let x = box.x; x < box.x + box.w; x += 1) {
         const value = Math.round(255 * strength * covers(x, y));
         const at = y * mask.width + x;
-        mask.data[at] = erases ? Math.min(mask.data[at], 255 - value) : Math.max(mask.data[at], value);
+        const old = mask.data[at];
+        mask.data[at] = erases ? Math.round((old * (255 - value)) / 255) : Math.max(old, value);
       }
     }
     return box;
@@ -172,8 +174,12 @@ Easel.maskBits = (() => {
     const found = bounds(mask);
     if (!found) return null;
     const box = within(
-      mask, found.x - margin, found.y - margin, found.x + found.w + margin, found.y + found.h + margin,
-    ); // prettier-ignore
+      mask,
+      found.x - margin,
+      found.y - margin,
+      found.x + found.w + margin,
+      found.y + found.h + margin,
+    );
     const part = create(box.w, box.h);
     for (let y = 0; y < box.h; y += 1) {
       const from = (box.y + y) * mask.width + box.x;
@@ -186,62 +192,88 @@ Easel.maskBits = (() => {
     return box;
   }
 
-  /** Grows by so many pixels, or shrinks (below 0); an eight-cornered brush, as square and cross take turns. */
+  /**
+   * Grows by so many pixels, or shrinks (below 0): the greatest number under an eight-cornered brush, which is a square
+   * and two slanted lines one after the other. Its cost does not depend on its size.
+   */
   function grow(mask, pixels) {
-    const pick = pixels > 0 ? Math.max : Math.min;
+    const reach = Math.abs(pixels);
+    const slanted = Math.round(reach * (1 - Math.SQRT1_2)),
+      straight = reach - 2 * slanted;
     return onPart(mask, Math.max(1, pixels), part => {
-      let now = part;
-      for (let k = 0; k < Math.abs(pixels); k += 1) now = grown(now, pick, k % 2 === 0);
-      return now;
+      if (pixels < 0) invert(part);
+      const { width, height, data } = part;
+      for (let y = 0; y < height; y += 1) greatest(data, y * width, 1, width, straight);
+      for (let x = 0; x < width; x += 1) greatest(data, x, width, height, straight);
+      for (const side of [1, -1]) slant(part, side, slanted);
+      if (pixels < 0) invert(part);
+      return part;
     });
   }
 
-  function grown({ width, height, data }, pick, isCross) {
-    const next = create(width, height);
-    const across = isCross ? null : create(width, height).data;
-    const side = (row, x) => pick(row[x], row[Math.max(0, x - 1)], row[Math.min(width - 1, x + 1)]);
-    for (let y = 0; across && y < height; y += 1) {
-      const row = data.subarray(y * width, (y + 1) * width);
-      for (let x = 0; x < width; x += 1) across[y * width + x] = side(row, x);
+  /** Every line that runs down to the right (side 1) or to the left (-1). */
+  function slant({ width, height, data }, side, reach) {
+    if (!reach) return;
+    const edge = side > 0 ? 0 : width - 1;
+    for (let x = 0; x < width; x += 1) {
+      const length = Math.min(height, side > 0 ? width - x : x + 1);
+      greatest(data, x, width + side, length, reach);
     }
-    const tall = across ?? data;
-    for (let y = 0; y < height; y += 1) {
-      const row = data.subarray(y * width, (y + 1) * width);
-      const up = Math.max(0, y - 1) * width,
-        down = Math.min(height - 1, y + 1) * width;
-      for (let x = 0; x < width; x += 1) {
-        const upright = pick(tall[up + x], tall[y * width + x], tall[down + x]);
-        next.data[y * width + x] = isCross ? pick(upright, side(row, x)) : upright;
-      }
+    for (let y = 1; y < height; y += 1) {
+      greatest(data, y * width + edge, width + side, Math.min(height - y, width), reach);
     }
-    return next;
+  }
+
+  let ahead = new Uint8Array(0),
+    behind = new Uint8Array(0);
+  /**
+   * Along a line each number becomes the greatest within `reach` to either side. In blocks of the window's length the
+   * greatest so far is known from both ends, and any window spans two of them (van Herk 1992).
+   */
+  function greatest(data, from, step, length, reach) {
+    if (reach < 1) return;
+    const wide = 2 * reach + 1;
+    const padded = Math.ceil((length + 2 * reach) / wide) * wide;
+    if (ahead.length < padded) [ahead, behind] = [new Uint8Array(padded), new Uint8Array(padded)];
+    const at = k => (k >= reach && k < length + reach ? data[from + (k - reach) * step] : 0);
+    for (let k = 0; k < padded; k += 1) {
+      const value = at(k);
+      ahead[k] = k % wide && ahead[k - 1] > value ? ahead[k - 1] : value;
+    }
+    for (let k = padded - 1; k >= 0; k -= 1) {
+      const value = at(k);
+      behind[k] = (k + 1) % wide && behind[k + 1] > value ? behind[k + 1] : value;
+    }
+    for (let k = 0; k < length; k += 1) {
+      const right = ahead[k + 2 * reach];
+      data[from + k * step] = behind[k] > right ? behind[k] : right;
+    }
   }
 
   /** Softens the edge over about so many pixels to either side: three running means, nearly a bell. */
   function feather(mask, pixels) {
     const radius = Math.max(1, Math.round(pixels / 2));
     return onPart(mask, 3 * radius, part => {
-      let numbers = Float32Array.from(part.data);
-      for (let k = 0; k < 3; k += 1) {
-        numbers = meaned(numbers, part.width, part.height, radius, 1, part.width);
-        numbers = meaned(numbers, part.height, part.width, radius, part.width, 1);
-      }
-      part.data.set(numbers.map(Math.round));
+      const { width, height, data } = part;
+      let numbers = Float32Array.from(data);
+      for (let k = 0; k < 3; k += 1) numbers = meaned(meaned(numbers, width, height, radius), height, width, radius);
+      for (let k = 0; k < data.length; k += 1) data[k] = Math.round(numbers[k]);
       return part;
     });
   }
 
-  /** Means over 2 radius + 1 numbers along lines; `step` from one to the next, `stride` from line to line. */
-  function meaned(numbers, length, lines, radius, step, stride) {
+  /** Means over 2 radius + 1 numbers of each row; rows and columns change places, so that twice is all of it. */
+  function meaned(numbers, width, height, radius) {
     const out = new Float32Array(numbers.length);
-    const wide = 2 * radius + 1;
-    for (let line = 0; line < lines; line += 1) {
-      const at = k => line * stride + Math.min(length - 1, Math.max(0, k)) * step;
-      let sum = 0;
-      for (let k = -radius; k <= radius; k += 1) sum += numbers[at(k)];
-      for (let k = 0; k < length; k += 1) {
-        out[line * stride + k * step] = sum / wide;
-        sum += numbers[at(k + radius + 1)] - numbers[at(k - radius)];
+    const share = 1 / (2 * radius + 1);
+    for (let y = 0; y < height; y += 1) {
+      const row = y * width,
+        last = row + width - 1;
+      let sum = numbers[row] * (radius + 1);
+      for (let k = 1; k <= radius; k += 1) sum += numbers[Math.min(last, row + k)];
+      for (let x = 0; x < width; x += 1) {
+        out[x * height + y] = sum * share;
+        sum += numbers[Math.min(last, row + x + radius + 1)] - numbers[Math.max(row, row + x - radius)];
       }
     }
     return out;

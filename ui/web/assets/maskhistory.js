@@ -41,74 +41,88 @@ Easel.maskHistory = (() => {
     return out;
   }
 
-  function apply(mask, { rect, runs }) {
+  function change(mask, { rect, runs }) {
     const { x, y, w, h } = rect;
     const bytes = unpacked(runs, w * h);
     for (let row = 0; row < h; row += 1) {
       const from = (y + row) * mask.width + x;
       for (let k = 0; k < w; k += 1) mask.data[from + k] ^= bytes[row * w + k];
     }
-    return rect;
   }
 
   /**
-   * The history of masks by key; `keep(n, step)` is told of step n as it is made, `moved()` of undo and redo.
-   * A step is { mask, rect, runs }.
+   * The history of masks by key; `keep(n, step)` is told of step n as it is made, `moved()` of undo and redo, `list` of
+   * a step that changed which masks there are. A step is { parts: [{ mask, rect, runs }], lists: { before, after } }.
    */
-  return ({ maskOf, keep, moved }) => {
+  return ({ maskOf, keep, moved, list }) => {
     let steps = [],
       at = 0;
-    let open = null; // { key, before, rect }: the step at hand
+    let open = null; // the step at hand: mask -> { before, rect }
 
-    const begin = key => {
-      open = { key, before: maskOf(key).data.slice(), rect: null };
-    };
-    const touch = rect => {
-      open.rect = Easel.maskBits.joined(open.rect, rect);
-    };
+    /** A step begins, or takes one more mask in. */
+    function begin(key) {
+      open ??= new Map();
+      if (!open.has(key)) open.set(key, { before: maskOf(key).data.slice(), rect: null });
+    }
 
-    /** Whether something has changed. */
-    function end() {
-      const { key, before, rect } = open;
+    function touch(key, rect) {
+      const part = open.get(key);
+      part.rect = Easel.maskBits.joined(part.rect, rect);
+    }
+
+    /** The step is done; `lists`: which masks there were and are, where that has changed. */
+    function end(lists = null) {
+      const touched = [...(open ?? [])].filter(([, { rect }]) => rect);
       open = null;
-      if (!rect) return false;
-      const bytes = difference(before, maskOf(key), rect);
-      if (!bytes.some(Boolean)) return false;
-      const step = { mask: key, rect, runs: packed(bytes) };
+      const parts = touched
+        .map(([key, { before, rect }]) => ({ mask: key, rect, bytes: difference(before, maskOf(key), rect) }))
+        .filter(({ bytes }) => bytes.some(Boolean))
+        .map(({ mask, rect, bytes }) => ({ mask, rect, runs: packed(bytes) }));
+      if (!parts.length && !lists) return;
+      const step = { parts, lists };
       steps = [...steps.slice(0, at), step];
       at += 1;
       keep(at - 1, step);
-      return true;
     }
 
     /** As if the step at hand had never begun. Returns what must be drawn anew. */
     function cancel() {
-      if (!open) return null;
-      const { key, before, rect } = open;
-      maskOf(key).data.set(before);
+      let all = null;
+      for (const [key, { before, rect }] of open ?? []) {
+        maskOf(key).data.set(before);
+        all = Easel.maskBits.joined(all, rect);
+      }
       open = null;
-      return rect;
+      return all;
     }
 
+    function apply(step, which) {
+      for (const part of step.parts) change(maskOf(part.mask), part);
+      if (step.lists) list(step.lists[which]);
+    }
+
+    /** Returns the step that was undone, or null. */
     function undo() {
       if (!at || open) return null;
       at -= 1;
+      apply(steps[at], 'before');
       moved();
-      return apply(maskOf(steps[at].mask), steps[at]);
+      return steps[at];
     }
 
     function redo() {
       if (at >= steps.length || open) return null;
       at += 1;
+      apply(steps[at - 1], 'after');
       moved();
-      return apply(maskOf(steps[at - 1].mask), steps[at - 1]);
+      return steps[at - 1];
     }
 
-    /** As it was kept: all steps, of which `count` are done. */
+    /** As it was kept: all steps, of which `count` are done; the list of masks is what it is. */
     function restore(kept, count) {
       steps = kept;
       at = Math.min(count, steps.length);
-      for (const step of steps.slice(0, at)) apply(maskOf(step.mask), step);
+      for (const step of steps.slice(0, at)) for (const part of step.parts) change(maskOf(part.mask), part);
     }
 
     return {
@@ -119,11 +133,17 @@ Easel.maskHistory = (() => {
       undo,
       redo,
       restore,
+      /** A mask as it was when the step at hand began. */
+      before: key => open?.get(key)?.before,
       get isOpen() {
         return Boolean(open);
       },
       get at() {
         return at;
+      },
+      /** The step that undo would undo. */
+      get last() {
+        return steps[at - 1] ?? null;
       },
       get canUndo() {
         return at > 0;

@@ -6,12 +6,12 @@ Easel.repaint = (() => {
   const MOST_SIDE = 4096;
   const jobs = new Map(); // job -> { node, view }
   const pictures = new Map(); // id -> facts
+  const unseen = new Set(); // results that came while the person was at work
   let problem = null, // { view }: of stage "error"
     shown = null, // the result that is looked at
     view = 'mask', // mask | after | difference
     difference = null, // { image, changed, outside, total }: of `shown`
     isAsking = false,
-    isEdited = false, // a mask has changed since the job began
     sample = null; // a made-up state that stands in for the real one
 
   // The order
@@ -98,9 +98,8 @@ Easel.repaint = (() => {
   /** What is on the canvas becomes a job. Painting may go on meanwhile: the job has its own copy. */
   async function run() {
     if (isAsking || sample || obstacle()) return;
-    const { node } = canvas;
+    const { node, version } = canvas;
     isAsking = true;
-    isEdited = false;
     problem = null;
     changed.tell();
     try {
@@ -108,7 +107,8 @@ Easel.repaint = (() => {
       const body = await order();
       const job = await ask('api/jobs', post(body));
       canvas.change({ seed: body.picture.seed });
-      jobs.set(job.id, { node: node.id, view: null });
+      jobs.set(job.id, { node: node.id, version, view: null });
+      view = 'mask';
       remember();
       const told = Easel.live.latest(job.id);
       if (told) await hear(told);
@@ -157,13 +157,15 @@ Easel.repaint = (() => {
     changed.tell();
   }
 
-  /** What came of it, shown if the person waits for it and has no stroke in hand. */
+  /** What came of it: shown if the person waits for it, marked if they have gone on painting. */
   async function addResults(job, ids) {
     const fresh = ids.filter(id => !pictures.has(id));
     if (!fresh.length) return;
     await recall(fresh);
     canvas.addResults(job.node, fresh);
-    if (canvas.node?.id === job.node && !canvas.isDrawing) look(pictures.get(fresh.at(-1)));
+    const isWaitedFor = canvas.node?.id === job.node && canvas.version === job.version && !canvas.isHeld;
+    if (isWaitedFor) look(pictures.get(fresh.at(-1)));
+    else for (const id of fresh) unseen.add(id);
   }
 
   async function recall(ids) {
@@ -206,7 +208,7 @@ Easel.repaint = (() => {
   function present() {
     const mine = [...jobs].filter(([, one]) => one.node === canvas.node?.id && one.view);
     const [id, one] = mine.find(([, job]) => job.view.stage !== 'queued') ?? mine[0] ?? [];
-    return one ? { ...one.view, job: id } : null;
+    return one ? { ...one.view, job: id, isAsked: one.version === canvas.version } : null;
   }
 
   const stop = mode => {
@@ -217,6 +219,7 @@ Easel.repaint = (() => {
   // Looking
 
   function look(picture, how = 'after') {
+    unseen.delete(picture?.id);
     if (picture !== shown) difference = null;
     shown = picture;
     view = picture ? how : 'mask';
@@ -278,18 +281,15 @@ Easel.repaint = (() => {
     await bring(() => canvas.openImage(picture));
   }
 
-  canvas.drawn.on(() => {
-    isEdited = true;
-  });
-
   let seen = null; // the picture on the canvas when it was last looked
   canvas.changed.on(() => {
     if (canvas.node === seen) return;
     seen = canvas.node;
     shown = difference = problem = null;
     view = 'mask';
+    const thumbs = canvas.otherWorks().map(one => one.image);
     const results = canvas.family().flatMap(one => one.results);
-    recall(results).then(changed.tell);
+    recall([...results, ...thumbs].filter(Boolean)).then(changed.tell);
     changed.tell();
   });
 
@@ -319,6 +319,7 @@ Easel.repaint = (() => {
     send,
     fail,
     picture: id => pictures.get(id),
+    isUnseen: id => unseen.has(id),
     dismiss() {
       problem = null;
       changed.tell();
@@ -348,9 +349,6 @@ Easel.repaint = (() => {
     },
     get live() {
       return sample ? (sample.view ?? null) : present();
-    },
-    get isEdited() {
-      return isEdited;
     },
     get isAsking() {
       return isAsking;

@@ -1,4 +1,5 @@
-// An 8-bit grey PNG, byte for byte: a canvas would make four channels of it, and take ten times as long.
+// Masks as files. Written as an 8-bit grey PNG, byte for byte: a canvas would make four channels of it, and take ten
+// times as long.
 Easel.greyPng = (() => {
   const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
   const table = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -48,3 +49,30 @@ Easel.greyPng = (() => {
     return new Blob([Uint8Array.from(SIGNATURE), ...parts], { type: 'image/png' });
   };
 })();
+
+/**
+ * The numbers of a mask file: as bright as it is, or where it is transparent as opaque. Throws
+ * { problem, fix, canStretch } when it is of another size than the picture and shall not be stretched.
+ */
+Easel.readMask = async (file, { width, height }, stretch) => {
+  const image = await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
+  if (!stretch && (image.width !== width || image.height !== height)) {
+    const told = { w: image.width, h: image.height, width, height };
+    const problem = Easel.say('canvas.mask_size', told);
+    throw Object.assign(new Error(problem), { problem, fix: Easel.say('canvas.mask_size.fix'), canStretch: true });
+  }
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  context.drawImage(image, 0, 0, width, height);
+  const bytes = context.getImageData(0, 0, width, height).data;
+  let isOpaque = true;
+  for (let k = 3; k < bytes.length && isOpaque; k += 4) isOpaque = bytes[k] === 255;
+  const levels = new Uint8Array(width * height);
+  for (let k = 0, at = 0; k < levels.length; k += 1, at += 4) {
+    const r = bytes[at],
+      g = bytes[at + 1],
+      b = bytes[at + 2];
+    if (!isOpaque) levels[k] = bytes[at + 3];
+    else levels[k] = r === g && g === b ? r : Math.round(0.299 * r + 0.587 * g + 0.114 * b);
+  }
+  return levels;
+};
