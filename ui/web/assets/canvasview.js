@@ -145,7 +145,7 @@ Easel.canvasView = () => {
     if (source) context.drawImage(source, 0, 0, width, height);
     const { view, shown, live } = repaint;
     if (view === 'mask') {
-      if (live?.isAsked ?? repaint.sample) drawPreview(live ?? {});
+      if (live && (live.isAsked || repaint.sample)) drawPreview(live);
       else if (canvas.isMasked()) {
         context.globalAlpha = 0.55;
         context.drawImage(overlay, 0, 0);
@@ -179,7 +179,8 @@ Easel.canvasView = () => {
     const told = repaint.sample ? { url: repaint.sample.preview } : Easel.live.look(live.job);
     const fresh = image(told?.url);
     if (fresh) lastPreview = { job: live.job, bitmap: fresh };
-    const preview = lastPreview?.job === live.job && lastPreview.bitmap.width ? lastPreview.bitmap : null;
+    const isOfThis = lastPreview && lastPreview.job === live.job && lastPreview.bitmap.width;
+    const preview = isOfThis ? lastPreview.bitmap : null;
     const { border } = canvas.settings;
     const { width, height } = repaint.sides();
     const [left, top, right, bottom] = told?.box ?? [0, 0, width, height];
