@@ -354,11 +354,10 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
-@pytest.mark.parametrize(("method", "count"), [("weighted_sum", 2), ("task_arithmetic", 4)])
-def test_memory_does_not_grow_with_the_models(method: str, count: int, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_models(tmp_path: Path) -> None:
     names = networks(Family.SD1, small=False).original()
-    files = [write_hollow(tmp_path / f"{n}.safetensors", shapes(names, (512, 512))) for n in range(count)]
-    assert files[0].stat().st_size > 500e6
-    arguments = [method, *map(str, files), str(tmp_path / "out.safetensors")]
+    files = [write_hollow(tmp_path / f"{n}.safetensors", shapes(names, (384, 384))) for n in range(4)]
+    assert files[0].stat().st_size > 250e6
+    arguments = ["task_arithmetic", *map(str, files), str(tmp_path / "out.safetensors")]
     run = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True)
     assert float(run.stdout) < 100, "MB over what is there after the start"

@@ -1,7 +1,7 @@
 """The whole web application (REST, socket and page) around a studio whose worker draws sketches."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,12 +26,19 @@ def inside(tmp_path: Path) -> Iterator[Studio]:
         yield made
 
 
-@pytest.fixture
-def behind(inside: Studio) -> Iterator[app.Inside]:
+@contextmanager
+def around(inside: Studio) -> Iterator[app.Inside]:
     """What the web application is built around."""
     searcher = Searcher(inside.queue, inside.images, SearchBook(inside.database))
     with closing(Fetcher(Folders(inside.folder).data.models, inside.models)) as fetcher, closing(searcher):
         yield app.Inside(inside.queue, inside.images, inside.models, inside.shelf, fetcher, searcher)
+
+
+@pytest.fixture
+def behind(inside: Studio) -> Iterator[app.Inside]:
+    """What the web application is built around."""
+    with around(inside) as made:
+        yield made
 
 
 @pytest.fixture

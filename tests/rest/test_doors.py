@@ -1,5 +1,7 @@
 """Nobody gets in: other websites, other host names, the network without the token, and files that are not pictures."""
 
+from collections.abc import Iterator
+
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount
@@ -7,12 +9,37 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 import app
-from tests.jobs.studio import Studio
+from tests.jobs.studio import Studio, studio
+from tests.rest.conftest import HERE, around
 from ui.cli.options import Folders
 from ui.cli.serve import Address
 
 SOCKET = "ws://127.0.0.1:7860/ws"
 FOREIGN = ("http://evil.example", "null", "http://127.0.0.1:9999", "http://[bad")
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """One studio for all: nobody gets in, so nothing in it changes."""
+    with studio(tmp_path_factory.mktemp("doors") / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def behind(inside: Studio) -> Iterator[app.Inside]:
+    with around(inside) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def application(inside: Studio, behind: app.Inside) -> FastAPI:
+    return app.web_application(behind, Folders(inside.folder), HERE, None)
+
+
+@pytest.fixture(scope="module")
+def client(application: FastAPI) -> Iterator[TestClient]:
+    with TestClient(application, base_url="http://127.0.0.1:7860") as made:
+        yield made
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
@@ -65,14 +92,18 @@ def test_the_mounted_page_keeps_its_check_of_file_inputs(application: FastAPI) -
     assert blocks.has_launched, "without it, a mounted Gradio takes any path of this machine as a file input"
 
 
+@pytest.fixture(scope="module")
+def guarded(inside: Studio, behind: app.Inside) -> FastAPI:
+    """Open to the network, behind a token."""
+    return app.web_application(behind, Folders(inside.folder), Address("0.0.0.0", 7860), "secret")
+
+
 class TestOnTheNetwork:
     """A studio that listens beyond this machine."""
 
     @pytest.fixture
-    def stranger(self, inside: Studio, behind: app.Inside) -> TestClient:
-        address = Address("0.0.0.0", 7860)
-        application = app.web_application(behind, Folders(inside.folder), address, "secret")
-        return TestClient(application, base_url="http://192.168.0.7:7860", follow_redirects=False)
+    def stranger(self, guarded: FastAPI) -> TestClient:
+        return TestClient(guarded, base_url="http://192.168.0.7:7860", follow_redirects=False)
 
     @pytest.mark.parametrize("path", ["/", "/config", "/api/jobs", "/api/images/1", "/gradio_api/file=x", "/health"])
     def test_every_door_asks_for_the_token(self, stranger: TestClient, path: str) -> None:
