@@ -333,15 +333,29 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     import gradio as gr
 
     from pipelines.core.presets import Preset, factory_presets
-    from pipelines.jobs.tidying import Tidier
     from pipelines.storage.presets import PresetStore
-    from pipelines.storage.sources import SourceStore
-    from ui.rest import desk, models, server
-    from ui.web import live, studio
+    from ui.web import studio
     from ui.web.services import WebServices
     from ui.web.words import read_words
 
-    words, library = read_words(), services.models
+    words = read_words()
+    presets = PresetStore(places.data.presets, Preset, factory_presets())
+    page = studio.build(WebServices(services.queue, services.models, presets, services.shelf), words)
+    page.has_launched = True  # else a mounted Gradio skips its check of file inputs
+    application = rest_application(services, places, address, token)
+    mounted: FastAPI = gr.mount_gradio_app(application, page, path="/", **vars(studio.dress(words)), **PLAIN)
+    return mounted
+
+
+def rest_application(services: Inside, places: Folders, address: "Address", token: str | None) -> "FastAPI":
+    """REST routes and the page's socket: all but the page."""
+    from pipelines.jobs.tidying import Tidier
+    from pipelines.storage.sources import SourceStore
+    from ui.rest import desk, models, server
+    from ui.web import live
+    from ui.web.words import read_words
+
+    library = services.models
     kept = models.Models(library, services.shelf, services.images, Tidier(library, services.shelf), token is None)
     doors = server.Doors(hosts=(*server.Doors.hosts, address.host), token=token)
     blocks = desk.Desk(services.queue, library, services.images, services.shelf, places.block_presets(),
@@ -351,12 +365,8 @@ def web_application(services: Inside, places: Folders, address: "Address", token
         services.searcher,
     )  # fmt: skip
     application = server.build(rest, doors)
-    application.include_router(live.routes(services.queue, library, words))
-    presets = PresetStore(places.data.presets, Preset, factory_presets())
-    page = studio.build(WebServices(services.queue, library, presets, services.shelf), words)
-    page.has_launched = True  # else a mounted Gradio skips its check of file inputs
-    mounted: FastAPI = gr.mount_gradio_app(application, page, path="/", **vars(studio.dress(words)), **PLAIN)
-    return mounted
+    application.include_router(live.routes(services.queue, library, read_words()))
+    return application
 
 
 def uvicorn_server(application: "FastAPI") -> "uvicorn.Server":

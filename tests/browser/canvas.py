@@ -25,7 +25,7 @@ class Canvas:
         self.repaint = self.page.locator("#repaint")
         self.prompt = self.page.locator(".promptbox.own textarea").first
         self.problem = self.page.locator(".canvas-area .problem")
-        self.strip = self.page.locator(".works .thumb")
+        self.strip = self.page.locator(".works .thumb:not(.other)")
 
     def show(self) -> None:
         self.page.get_by_role("tab", name="Inpaint").click()

@@ -465,8 +465,7 @@ def test_the_recipe_of_a_model_and_of_a_picture_comes_back_to_the_desk(desk: Des
     page.get_by_role("tab", name="Generate").click()
     easel.pick("model", "child")
     easel.prompt.fill("a red house")
-    easel.generate.click()
-    easel.wait_for("done")
+    easel.paint()
     page.get_by_role("button", name="Open on the desk").click()
     expect(desk.curve).to_have_value("GRAD_A")
     assert desk.state()["picture"]["prompt"] == "a red house"

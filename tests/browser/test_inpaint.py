@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.canvas import Canvas, png, scene, strokes
 from tests.browser.conftest import Studio
@@ -24,12 +24,31 @@ def canvas(easel: Easel, studio: Studio) -> Iterator[Canvas]:
     yield Canvas(easel, studio)
 
 
+@pytest.fixture(scope="module")
+def desk(browser: Browser, studio: Studio) -> Iterator[Canvas]:
+    """One page for all: each test begins a work of its own on it, as people do."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", reduced_motion="reduce")
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    easel = Easel(page, studio.url)
+    easel.open()
+    canvas = Canvas(easel, studio)
+    canvas.show()
+    yield canvas
+    context.close()
+    assert not broken, f"scripts failed: {broken[:3]}"
+
+
 @pytest.fixture
-def opened(canvas: Canvas) -> Canvas:
-    """With a picture of `SIZE` and a hard brush of 12 pixels."""
-    canvas.open(scene(*SIZE))
-    canvas.brush(size=12, hardness=1, strength=1)
-    return canvas
+def opened(desk: Canvas) -> Canvas:
+    """With a picture of `SIZE`, all settings as they are at first but for quick ones, and a hard brush of 12 pixels."""
+    desk.studio.wait_until_idle(60)
+    desk.page.evaluate("Easel.canvas.change(Easel.canvasDefaults)")
+    desk.open(scene(*SIZE))
+    desk.tool("b")
+    desk.brush(size=12, hardness=1, strength=1)
+    return desk
 
 
 def test_strokes_at_two_zooms_reach_the_studio_as_they_were_painted(opened: Canvas) -> None:
@@ -513,10 +532,10 @@ def test_esc_stops_the_job_and_a_reload_finds_what_ended_meanwhile(opened: Canva
     expect(opened.strip).to_have_count(2, timeout=10_000)
 
 
-def test_two_windows_with_one_picture_do_not_paint_into_each_other(opened: Canvas, context: BrowserContext) -> None:
+def test_two_windows_with_one_picture_do_not_paint_into_each_other(opened: Canvas) -> None:
     opened.tool("r")
     opened.drag((20, 20), (60, 60))
-    page = context.new_page()
+    page = opened.page.context.new_page()
     easel = Easel(page, opened.studio.url)
     page.goto(f"{easel.url}#inpaint")
     easel.ready()
@@ -534,6 +553,7 @@ def test_two_windows_with_one_picture_do_not_paint_into_each_other(opened: Canva
     other.wait_until_drawn()
     assert np.array_equal(other.mask(), theirs)
     assert not np.array_equal(mine, theirs)
+    page.close()
 
 
 def test_extending_shows_the_frame_and_keeps_the_picture(opened: Canvas) -> None:

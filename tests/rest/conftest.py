@@ -1,4 +1,4 @@
-"""The whole web application (REST, socket and page) around a studio whose worker draws sketches."""
+"""REST and the page's socket around a studio whose worker draws sketches."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -43,8 +43,8 @@ def behind(inside: Studio) -> Iterator[app.Inside]:
 
 @pytest.fixture
 def application(inside: Studio, behind: app.Inside) -> FastAPI:
-    """What a browser meets on this machine."""
-    return app.web_application(behind, Folders(inside.folder), HERE, None)
+    """What a program meets on this machine; the page over it is only in the way here."""
+    return app.rest_application(behind, Folders(inside.folder), HERE, None)
 
 
 @pytest.fixture
