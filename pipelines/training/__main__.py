@@ -174,6 +174,7 @@ _training_stage(lora, "lora glow", partial(stages.train_lora, name=LoraName.GLOW
 _training_stage(lora, "lora snowfall", partial(stages.train_lora, name=LoraName.SNOWFALL), "Snow in the air.")
 _training_stage(app, "embedding", stages.train_embedding, "Find a new word's vector by textual inversion.")
 _training_stage(app, "judge", stages.train_judge, "Train the reader of pictures that `evaluate` needs.")
+_training_stage(app, "upscaler", stages.train_upscaler, "Train the network that makes pictures four times as large.")
 
 
 @app.command(name="all")

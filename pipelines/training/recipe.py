@@ -89,6 +89,8 @@ class Recipe:
     word: WordPlan
     judge: Pace
     judge_batch: int
+    upscaler: Pace
+    upscaler_crops: Crops
 
     def picture_set(self, plan: UnetPlan, bucket: BucketPlan) -> PictureSet:
         """What is shown of one size."""
@@ -170,6 +172,8 @@ STARTER = Recipe(
     word=WordPlan(word="teal", like=("green", "blue"), shown=_twisted(Twist(coat=TEAL), steps=1000)),
     judge=Pace(steps=1500, rate=4e-3, warmup=50, fall_from=0.4, bf16=0.0),
     judge_batch=24,
+    upscaler=Pace(steps=6000, rate=2e-3, warmup=100, fall_from=0.3, bf16=0.0),
+    upscaler_crops=Crops(side=128, batch=10, on_subject=0.5),
 )
 
 # The same stages in seconds, to see that they run; its pictures are mud.
@@ -200,6 +204,8 @@ TOY = Recipe(
     word=WordPlan(word="teal", like=("green", "blue"), shown=replace(TOY_PLAN, twist=Twist(coat=TEAL))),
     judge=Pace(steps=4, rate=2e-3, warmup=2, bf16=0.0),
     judge_batch=4,
+    upscaler=Pace(steps=4, rate=1e-3, warmup=2, bf16=0.0),
+    upscaler_crops=Crops(side=32, batch=2),
 )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from spandrel.architectures.Compact import Compact
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -25,6 +26,7 @@ from pipelines.training.checkers.judge import JUDGE_FILE, Judge, save_judge
 from pipelines.training.checkers.lessons import JudgeObjective
 from pipelines.training.diffusion import UnetObjective
 from pipelines.training.embedding import NewWord, learn_word, save_word, with_colour
+from pipelines.training.enlarging import EnlargeObjective, new_upscaler, save_upscaler
 from pipelines.training.examples import Bucket, ExampleStream, Say, spoken
 from pipelines.training.latents import LatentSet, encode, encoded
 from pipelines.training.loop import Job, Objective, Pace, Report, averaged, steps_done, train
@@ -120,6 +122,12 @@ class Run:
         judge = Judge()
         self._take(judge, "judge", self.recipe.judge)
         return judge.eval()
+
+    def upscaler(self) -> Compact:
+        """The trained upscaler."""
+        network = new_upscaler(self.recipe.seed)
+        self._take(network, "upscaler", self.recipe.upscaler)
+        return network.eval()
 
     def _take(self, module: nn.Module, stage: str, pace: Pace) -> None:
         """Give `module` the weights that a stage handed over. Raises EaselError for one that has not ended."""
@@ -251,6 +259,13 @@ def train_judge(run: Run, *, until: int | None = None) -> Iterator[Report]:
     return train(_job(run, "judge", judge, objective, run.recipe.judge), until=until)
 
 
+def train_upscaler(run: Run, *, until: int | None = None) -> Iterator[Report]:
+    """Stage `upscaler`: pictures that were made small become large again."""
+    network = new_upscaler(run.recipe.seed).to(run.device)
+    objective = EnlargeObjective(network, _crops(run, run.recipe.upscaler_crops, run.recipe.seed), seed=run.recipe.seed)
+    return train(_job(run, "upscaler", network, objective, run.recipe.upscaler), until=until)
+
+
 ORDER: dict[str, Callable[[Run], Iterator[Report]]] = {
     "tokenizer": make_tokenizer,
     "text": train_text,
@@ -263,6 +278,7 @@ ORDER: dict[str, Callable[[Run], Iterator[Report]]] = {
     **{f"lora {name}": partial(train_lora, name=name) for name in LoraName},
     "embedding": train_embedding,
     "judge": train_judge,
+    "upscaler": train_upscaler,
 }
 
 
@@ -276,6 +292,7 @@ class Product(StrEnum):
     SNOWFALL = "snowfall"
     TEAL = "teal"
     JUDGE = "judge"
+    UPSCALER = "upscaler"
 
 
 def export(run: Run, product: Product, folder: Path) -> Path:
@@ -296,6 +313,10 @@ def export(run: Run, product: Product, folder: Path) -> Path:
         case Product.JUDGE:
             file = folder / "judge" / JUDGE_FILE
             save_judge(file, run.judge())
+            return file
+        case Product.UPSCALER:
+            file = folder / "upscalers" / "starter-x4.safetensors"
+            save_upscaler(file, run.upscaler())
             return file
 
 
@@ -336,6 +357,7 @@ def _told(recipe: Recipe, stage: str) -> str:
         "inpaint": (recipe.duos, recipe.flat, recipe.inpaint),
         "embedding": (recipe.duos, recipe.flat, recipe.word),
         "judge": (recipe.judge, recipe.judge_batch),
+        "upscaler": (recipe.vae_sets, recipe.upscaler, recipe.upscaler_crops),
         **{f"lora-{name}": (recipe.duos, recipe.flat, plan) for name, plan in recipe.loras.items()},
     }
     return repr((common, own[stage]))
