@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "pipelines.generation": {"pipelines.core", "pipelines.models"},
     "pipelines.merging": {"pipelines.core", "pipelines.models"},
     "pipelines.training": {"pipelines.core", "pipelines.models"},
+    "pipelines.upscaling": {"pipelines.core", "pipelines.models"},
     "pipelines.jobs": {
         "pipelines.core",
         "pipelines.models",
@@ -37,6 +38,7 @@ ONLY_IN = {
         "pipelines.generation",
         "pipelines.merging",
         "pipelines.training",
+        "pipelines.upscaling",
         "pipelines.jobs",
     },
     "sqlalchemy": {"pipelines.storage"},

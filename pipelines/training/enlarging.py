@@ -17,7 +17,7 @@ from torch import Tensor
 from pipelines.training.whole import write_whole
 
 FACTOR = 4
-FEATURES, LAYERS = 32, 16
+FEATURES, LAYERS = 48, 16
 NOISE = 4 / 255
 WORN = 0.3
 """Share of the pictures that are noisy, or have been a JPEG, before they are enlarged."""

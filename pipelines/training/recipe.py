@@ -172,7 +172,7 @@ STARTER = Recipe(
     word=WordPlan(word="teal", like=("green", "blue"), shown=_twisted(Twist(coat=TEAL), steps=1000)),
     judge=Pace(steps=1500, rate=4e-3, warmup=50, fall_from=0.4, bf16=0.0),
     judge_batch=24,
-    upscaler=Pace(steps=6000, rate=2e-3, warmup=100, fall_from=0.3, bf16=0.0),
+    upscaler=Pace(steps=14000, rate=2e-3, warmup=100, fall_from=0.4, bf16=0.0),
     upscaler_crops=Crops(side=128, batch=10, on_subject=0.5),
 )
 
