@@ -20,6 +20,8 @@ from pipelines.storage.sources import SourceStore
 
 FAINTEST = 80
 """Of 255: a pixel that differs by one level is seen."""
+BAND = 256
+"""Rows that are compared at once."""
 OUTSIDE = 255
 """The palette's red."""
 
@@ -48,14 +50,19 @@ def difference(request: InpaintRequest, result: Path, sources: SourceStore) -> D
     after = read_source(result).array
     if after.shape != before.shape or after.dtype != before.dtype:
         raise StorageProblem("The file is not what was painted", fix="paint it again")
-    apart = np.abs(after.astype(np.int32) - before).max(axis=2)
-    levels = apart // 257 if before.dtype == np.uint16 else apart
-    shown = np.where(apart > 0, np.clip(FAINTEST + 2 * levels, 0, OUTSIDE - 1), 0).astype(np.uint8)
-    beyond = (apart > 0) & ~may
-    shown[beyond] = OUTSIDE
+    shown, changed, outside = np.zeros(after.shape[:2], np.uint8), 0, 0
+    for top in range(0, len(after), BAND):  # a picture of 20 megapixels, in larger numbers, would take a gigabyte
+        rows = slice(top, top + BAND)
+        apart = np.abs(after[rows].astype(np.int32) - before[rows]).max(axis=2)
+        levels = apart // 257 if before.dtype == np.uint16 else apart
+        band = np.where(apart > 0, np.clip(FAINTEST + 2 * levels, 0, OUTSIDE - 1), 0)
+        beyond = (apart > 0) & ~may[rows]
+        shown[rows] = np.where(beyond, OUTSIDE, band)
+        changed += int(np.count_nonzero(apart))
+        outside += int(np.count_nonzero(beyond))
     image = Image.fromarray(shown, "P")
     image.putpalette([level for grey in range(OUTSIDE) for level in (grey, grey, grey)] + [255, 40, 40])
-    return Difference(int(np.count_nonzero(apart)), int(np.count_nonzero(beyond)), image)
+    return Difference(changed, outside, image)
 
 
 def _reach(request: InpaintRequest, sources: SourceStore) -> tuple[NDArray[np.bool_], NDArray[Any]]:

@@ -153,7 +153,8 @@ def repainted(
     over: Repainting, model: LoadedModel, stop: StopSignal, *, first: int, thrift: Thrift
 ) -> Iterator[Progress | Preview | Noted | Repainted]:
     """As `generate`, of pictures that are painted over. Raises as it."""
-    if over.passes > 1:
+    request = over.request
+    if over.passes > 1 or (request.content is Content.NOISE and request.pictures > 1):  # each begins from its own noise
         forecast = Forecast([1] * (over.request.pictures - first), over.steps)
         for index in range(first, over.request.pictures):
             if stop.after_picture:

@@ -218,6 +218,19 @@ def test_it_begins_from_what_is_asked_for(model: str, content: Content, painter:
     assert (now[far] == colours()[far]).all() and (now[PAINTED] != colours()[PAINTED]).any()
 
 
+def test_each_picture_of_a_job_is_that_of_its_own_seed(painter: Painter, sources: SourceStore) -> None:
+    def painted(seed: int, count: int) -> list[np.ndarray]:
+        picture = GenerateRequest(prompt="a hill", seed=seed, count=count, steps=3, width=64, height=64, model="flat")
+        request = order(sources, as_bytes(rgb()), a_mask(), content=Content.NOISE).model_copy(
+            update={"picture": picture}
+        )
+        events = painter.perform(Work(request), StopSignal())
+        files = [event.file for event in events if isinstance(event, PictureSaved)]
+        return [np.asarray(Image.open(painter._files.outputs / file)) for file in files]
+
+    assert (painted(8, 2)[1] == painted(9, 1)[0]).all()
+
+
 def test_the_less_the_mask_the_less_changes(painter: Painter, sources: SourceStore, scene: Image.Image) -> None:
     def change(level: int) -> float:
         request = order(sources, as_bytes(scene), a_mask(level), soft_edge=0, strength=1.0, area=Area.WHOLE)

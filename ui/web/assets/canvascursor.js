@@ -97,5 +97,12 @@ Easel.canvasCursor = (view, { how, current, shapes }) => {
     return had;
   }
 
-  return { move, press, zoom, show, forget };
+  /** Another picture. */
+  function reset() {
+    cursor = null;
+    corners = [];
+    view.setShapes([]);
+  }
+
+  return { move, press, zoom, show, forget, reset };
 };

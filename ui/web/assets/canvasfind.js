@@ -41,11 +41,15 @@ Easel.canvasFind = () => {
     if (view.job !== job?.id || !Easel.live.hasEnded(view)) return;
     const { node: wanted } = job;
     job = null;
-    if (!view.mask) tell([view.title, view.line].filter(Boolean).join('; '), Boolean(view.problem));
-    else if (canvas.node?.id === wanted) {
-      const file = await (await fetch(new URL(`api/sources/${view.mask}`, document.baseURI))).blob();
-      await canvas.loadMask(file, { adds: true });
-      tell(say('canvas.find.found', { text: text.value.trim() }));
+    try {
+      if (!view.mask) tell([view.title, view.line].filter(Boolean).join('; '), Boolean(view.problem));
+      else if (canvas.node?.id === wanted) {
+        const answer = await fetch(new URL(`api/sources/${view.mask}`, document.baseURI));
+        await canvas.loadMask(await answer.blob(), { adds: true });
+        tell(say('canvas.find.found', { text: text.value.trim() }));
+      }
+    } catch (error) {
+      tell(error.problem ?? error.message, true);
     }
     show();
   }

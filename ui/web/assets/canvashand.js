@@ -10,6 +10,7 @@ Easel.canvasHand = view => {
   let brush = { ...FIRST, ...memory.get('brush') };
   let gesture = null, // what goes on: { move, end, cancel }
     pointers = new Map(), // fingers
+    hand = null, // the pointer that draws
     hasPen = false, // then fingers only move
     isSpaceDown = false,
     lastPoint = null; // where the last stroke ended: Shift draws a line from there
@@ -180,13 +181,16 @@ Easel.canvasHand = view => {
   node.addEventListener('pointerdown', event => {
     if (!canvas.node || event.target.closest('.float, button, input, a, .problem')) return;
     if (event.pointerType === 'pen') hasPen = true;
-    pointers.set(event.pointerId, placeOf(event));
-    if (event.pointerType === 'touch' && pointers.size === 2) {
+    const isFinger = event.pointerType === 'touch';
+    if (isFinger && gesture && !pointers.size) return; // a palm beside the pen
+    if (isFinger) pointers.set(event.pointerId, placeOf(event));
+    if (pointers.size === 2) {
       gesture?.cancel(); // the first finger was no stroke
       gesture = pinching();
       return;
     }
     if (gesture) return;
+    hand = event.pointerId;
     node.setPointerCapture(event.pointerId);
     view.touch(event.timeStamp);
     gesture = begin(event);
@@ -195,6 +199,7 @@ Easel.canvasHand = view => {
 
   node.addEventListener('pointermove', event => {
     if (pointers.has(event.pointerId)) pointers.set(event.pointerId, placeOf(event));
+    if (gesture && !gesture.isPinch && event.pointerId !== hand) return;
     if (gesture) view.touch(event.timeStamp);
     gesture?.move(event);
     showRing(placeOf(event));
@@ -202,7 +207,7 @@ Easel.canvasHand = view => {
 
   function lift(event) {
     pointers.delete(event.pointerId);
-    if (gesture?.isPinch && pointers.size) return; // the other finger is still down
+    if (gesture?.isPinch ? pointers.size : event.pointerId !== hand) return; // another is still down
     gesture?.[event.type === 'pointerup' ? 'end' : 'cancel'](event);
     gesture = null;
     canvas.hold(false);
@@ -308,6 +313,14 @@ Easel.canvasHand = view => {
     cursor.show();
     return true;
   }
+
+  let drawnOn = null;
+  canvas.changed.on(() => {
+    if (canvas.node === drawnOn) return;
+    drawnOn = canvas.node;
+    lastPoint = null;
+    cursor.reset();
+  });
 
   return {
     changed,

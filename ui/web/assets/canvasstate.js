@@ -6,13 +6,13 @@ Easel.canvas = (() => {
   const drawn = signal(); // (rect, or null for all of it): a mask has other numbers
   const MAIN = 'main'; // the mask whose words are those beside the picture
   const FIRST = Easel.canvasDefaults;
-  const NONE = FIRST.border;
   let settings = { ...FIRST, ...memory.get('canvas') };
   const nodes = new Map(); // id -> node, of all works
   let node = null, // { id, work, parent, image, source, regions, at, results, made }
     masks = new Map(), // of the picture at hand: key -> mask
     history = null,
     active = MAIN,
+    latest = new Map(), // key -> a region as it was last
     painted = new Map(), // mask -> whether anything is on it; only what is known
     version = 0, // of the masks
     isHeld = false, // a hand is at work on it
@@ -40,18 +40,14 @@ Easel.canvas = (() => {
     id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
     work: parent ? parent.work : `${Date.now()}`,
     parent: parent?.id ?? null,
-    image,
-    source,
-    regions: [],
-    at: 0,
-    results: [],
     made: Date.now(),
+    ...{ image, source, regions: [], at: 0, results: [] },
   });
 
   /** A picture that the studio keeps becomes the one that is painted on. */
   async function open(source, { parent = null, image = null } = {}) {
     const made = fresh(source, { parent, image });
-    const old = node && parent ? { size: node.source, masks, regions: node.regions } : null;
+    const old = node && node === parent ? { size: node.source, masks, regions: node.regions } : null;
     nodes.set(made.id, made);
     maskStore.put(made);
     forgetOldest();
@@ -77,16 +73,23 @@ Easel.canvas = (() => {
   function forgetOldest() {
     const old = [...nodes.values()].sort((a, b) => b.made - a.made).slice(maskStore.MOST);
     const gone = old.map(one => one.id).filter(id => id !== node?.id);
-    for (const id of gone) nodes.delete(id);
+    gone.forEach(id => nodes.delete(id));
     if (gone.length) maskStore.remove(gone);
   }
 
-  async function select(id) {
+  let turn = Promise.resolve();
+  /** One after another: a second press must not find the first one's picture half open. */
+  function select(id) {
+    turn = turn.then(() => bringUp(id)).catch(console.warn);
+    return turn;
+  }
+
+  async function bringUp(id) {
     let wanted = nodes.get(id);
     if (!wanted || wanted === node) return;
-    endStroke();
     const strokes = await maskStore.strokes(id);
     if (!(await maskStore.claim(id))) wanted = await copied(wanted, strokes);
+    endStroke(); // one that began meanwhile
     show(wanted, maskStore);
     history.restore(strokes, node.at);
     memory.set('canvas.node', node.id);
@@ -108,7 +111,8 @@ Easel.canvas = (() => {
   /** Nothing of `wanted` has been painted yet; what will be is kept in `store`. */
   function show(wanted, store) {
     node = wanted;
-    settings.border = wanted.border ?? NONE;
+    latest.clear();
+    settings = { ...settings, border: wanted.border ?? FIRST.border };
     masks = new Map();
     active = MAIN;
     painted.clear();
@@ -122,8 +126,9 @@ Easel.canvas = (() => {
         wanted.at = history.at;
         store.put({ ...wanted });
       },
+      // Which masks there are; what they say is what was last typed.
       list: regions => {
-        wanted.regions = regions;
+        wanted.regions = regions.map(region => latest.get(region.key) ?? region);
       },
     });
   }
@@ -134,8 +139,8 @@ Easel.canvas = (() => {
   async function pretend(source) {
     if (source !== undefined) {
       real ??= node?.id ?? '';
+      node = null;
       if (source) show(fresh(source), { add() {}, put() {} });
-      else node = null;
     } else if (real !== null) {
       const back = real;
       node = real = null;
@@ -169,7 +174,6 @@ Easel.canvas = (() => {
   const bring = blob => ask('api/sources', { method: 'POST', body: blob });
 
   const openFile = async file => open(await bring(file));
-
   /** A picture that the studio has painted, with what it was painted by. Throws { problem, fix }. */
   async function openImage(picture, { next = false } = {}) {
     const parent = next ? node : null;
@@ -235,18 +239,23 @@ Easel.canvas = (() => {
 
   /** The mask that changes is the one at hand then. */
   function step(how) {
+    const before = node?.regions ?? [];
     const done = history?.[how]();
     if (!done) return;
-    const touched = done.parts[0]?.mask;
-    if (layers().some(({ key }) => key === touched)) active = touched;
-    if (!layers().some(({ key }) => key === active)) active = MAIN;
+    const back = node.regions.find(region => !before.some(one => one.key === region.key));
+    const touched = back?.key ?? done.parts[0]?.mask ?? active;
+    active = layers().some(({ key }) => key === touched) ? touched : MAIN;
     redraw(done.lists || done.parts.length !== 1 ? null : done.parts[0].rect);
     changed.tell();
   }
 
   /** A mask file instead of the mask at hand, or added to it. Throws { problem, fix, canStretch }. */
   async function loadMask(file, { stretch = false, adds = false } = {}) {
-    const levels = await Easel.readMask(file, node.source, stretch);
+    const [mine, key] = [node, active];
+    const levels = await Easel.readMask(file, mine.source, stretch);
+    while (isHeld) await new Promise(resolve => setTimeout(resolve, 50)); // a stroke is drawn to its end
+    if (node !== mine) return; // another picture is open by now
+    if (layers().some(one => one.key === key)) active = key;
     edit(mask => {
       for (let k = 0; k < levels.length; k += 1) mask.data[k] = adds ? Math.max(mask.data[k], levels[k]) : levels[k];
       return maskBits.all(mask);
@@ -271,6 +280,7 @@ Easel.canvas = (() => {
 
   function changeRegion(key, what) {
     node.regions = node.regions.map(region => (region.key === key ? { ...region, ...what } : region));
+    latest.set(key, node.regions.find(region => region.key === key));
     keepNode();
   }
 
@@ -281,15 +291,15 @@ Easel.canvas = (() => {
 
   /** The last thing that was done took a mask out: undo brings it back. */
   function hasJustRemoved() {
-    const lists = history?.last?.lists;
-    return Boolean(lists && lists.after.length < lists.before.length);
+    const { before = [], after = [] } = history?.last?.lists ?? {};
+    return after.length < before.length;
   }
 
   function activate(key) {
     endStroke();
     active = key;
-    changed.tell();
     redraw(null);
+    changed.tell();
   }
 
   /** All masks that count, with their words: of the settings first. */

@@ -22,7 +22,7 @@ Easel.canvasStrip = () => {
         'aria-current': isHere,
         'aria-label': told,
         title: told,
-        onclick: () => (isHere ? repaint.look(null) : canvas.select(one.id)),
+        onclick: event => event.detail < 2 && (isHere ? repaint.look(null) : canvas.select(one.id)),
       },
       make('img', { src: face(one), alt: '' }),
       badge('brush'),
@@ -62,7 +62,8 @@ Easel.canvasStrip = () => {
         'data-key': `work-${one.id}`,
         'aria-label': told,
         title: told,
-        onclick: () => canvas.select(one.id),
+        // Of a double click the first: by the second, another work may lie under the pointer.
+        onclick: event => event.detail < 2 && canvas.select(one.id),
       },
       make('img', { src: face(one), alt: '', loading: 'lazy' }),
     );

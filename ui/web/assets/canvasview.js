@@ -43,12 +43,17 @@ Easel.canvasView = () => {
       held?.close();
       images.delete(old);
     }
-    load(address).catch(console.warn);
+    load(address).catch(error => {
+      console.warn(error);
+      images.delete(address); // it is asked for again
+    });
     return null;
   }
 
   async function load(address) {
-    const file = await (await fetch(new URL(address, document.baseURI))).blob();
+    const answer = await fetch(new URL(address, document.baseURI));
+    if (!answer.ok) throw new Error(`${answer.status} ${address}`);
+    const file = await answer.blob();
     const bitmap = file.type.startsWith('image/svg')
       ? await drawn(address)
       : await createImageBitmap(file, { colorSpaceConversion: 'default' });

@@ -63,6 +63,7 @@ Easel.readMask = async (file, { width, height }, stretch) => {
   }
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
   context.drawImage(image, 0, 0, width, height);
+  image.close();
   const bytes = context.getImageData(0, 0, width, height).data;
   let isOpaque = true;
   for (let k = 3; k < bytes.length && isOpaque; k += 4) isOpaque = bytes[k] === 255;

@@ -43,19 +43,23 @@ Easel.maskStore = (() => {
     }
   }
 
-  let giveBack = null; // lets another window of this browser have the picture
+  let held = null; // { id, giveBack, given }: the picture that no other window of this browser may have
 
   /** Whether no other window paints on it: two would write into each other's strokes. */
-  function claim(id) {
-    giveBack?.();
-    if (!navigator.locks) return true; // they are there over https, or on this machine
+  async function claim(id) {
+    if (held?.id === id || !navigator.locks) return true; // they are there over https, or on this machine
+    held?.giveBack();
+    await held?.given;
+    held = null;
     return new Promise(resolve => {
-      navigator.locks.request(`easel.canvas.${id}`, { ifAvailable: true }, lock => {
+      let giveBack = null;
+      const kept = new Promise(done => {
+        giveBack = done;
+      });
+      const given = navigator.locks.request(`easel.canvas.${id}`, { ifAvailable: true }, lock => {
+        if (lock) held = { id, giveBack, given };
         resolve(Boolean(lock));
-        if (!lock) return null;
-        return new Promise(done => {
-          giveBack = done;
-        });
+        return lock ? kept : null;
       });
     });
   }

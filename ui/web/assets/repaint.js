@@ -1,7 +1,8 @@
 // What the studio is asked for the picture on the canvas, and what it answers: the order, the jobs under way, the
 // pictures that came of them, and the one that is looked at beside its source.
 Easel.repaint = (() => {
-  const { ask, memory, signal, canvas, say } = Easel;
+  const { ask, signal, canvas, say } = Easel;
+  const { post } = Easel.desk;
   const changed = signal(); // () whenever something here is otherwise
   const MOST_SIDE = 4096;
   const jobs = new Map(); // job -> { node, view }
@@ -20,14 +21,16 @@ Easel.repaint = (() => {
   function obstacle() {
     const { node, settings } = canvas;
     if (!node) return 'canvas.no_picture';
-    if (!canvas.isMasked() || canvas.hasBorder()) return null;
+    if (!canvas.isMasked()) return null;
     if (settings.scope === 'else' && node.regions.length) return 'canvas.else_of_many';
+    if (canvas.hasBorder() && settings.scope !== 'else') return null;
     return canvas.layers().some(({ key }) => canvas.isPainted(key)) ? null : 'canvas.no_mask';
   }
 
   /** The picture's size with what is added to it. */
-  function sides() {
-    const { width, height } = canvas.node.source;
+  const sides = () => extended(canvas.node.source);
+
+  function extended({ width, height }) {
     if (!canvas.isMasked()) return { width, height };
     const { left, top, right, bottom } = canvas.settings.border;
     return { width: width + left + right, height: height + top + bottom };
@@ -63,8 +66,10 @@ Easel.repaint = (() => {
   /** The same for a picture and a mask that the studio keeps already. */
   function orderFor(source, mask) {
     const told = manner(freshSeed());
-    const size = workSize(source);
-    return { ...told, source: source.id, mask: mask?.id ?? null, picture: { ...told.picture, ...size } };
+    const size = workSize(extended(source));
+    const { scope, border } = canvas.settings;
+    const where = { invert: scope === 'else' && Boolean(mask), border: canvas.isMasked() ? border : {} };
+    return { ...told, ...where, source: source.id, mask: mask?.id ?? null, picture: { ...told.picture, ...size } };
   }
 
   /** The masks brought to the studio, and the order that names them. Throws { problem, fix }. */
@@ -72,10 +77,13 @@ Easel.repaint = (() => {
     const { node, settings, MAIN } = canvas;
     const wanted = canvas.isMasked() ? canvas.layers().filter(({ key }) => canvas.isPainted(key)) : [];
     const pngs = wanted.map(({ key }) => Easel.greyPng(canvas.maskOf(key)));
-    const regions = node.regions;
+    // All of it as it is now: the person may go on while the masks are on their way.
+    const told = manner(freshSeed());
+    const size = workSize();
+    const { scope, border } = settings;
+    const { regions } = node;
     const kept = await Promise.all(pngs.map(async png => canvas.bring(await png)));
     const ids = new Map(wanted.map(({ key }, k) => [key, kept[k].id]));
-    const told = manner(freshSeed());
     return {
       ...told,
       source: node.source.id,
@@ -83,17 +91,11 @@ Easel.repaint = (() => {
       regions: regions
         .filter(({ key }) => ids.has(key))
         .map(region => ({ mask: ids.get(region.key), ...pick(region, ['prompt', 'negative_prompt', 'strength']) })),
-      invert: settings.scope === 'else' && ids.has(MAIN),
-      border: canvas.isMasked() ? settings.border : {},
-      picture: { ...told.picture, ...workSize() },
+      invert: scope === 'else' && ids.has(MAIN),
+      border: scope === 'all' ? {} : border,
+      picture: { ...told.picture, ...size },
     };
   }
-
-  const post = body => ({
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
-  });
 
   /** What is on the canvas becomes a job. Painting may go on meanwhile: the job has its own copy. */
   async function run() {
@@ -141,7 +143,11 @@ Easel.repaint = (() => {
 
   // Jobs under way
 
-  const remember = () => memory.set('canvas.jobs', Object.fromEntries([...jobs].map(([id, one]) => [id, one.node])));
+  // Of this window: another one that wrote about the same picture would write over its strokes.
+  const remember = () => {
+    const nodes = Object.fromEntries([...jobs].map(([id, one]) => [id, one.node]));
+    sessionStorage.setItem('easel.canvas.jobs', JSON.stringify(nodes));
+  };
 
   async function hear(told) {
     const job = jobs.get(told.job);
@@ -188,7 +194,7 @@ Easel.repaint = (() => {
 
   /** After a reload: jobs that went on or ended meanwhile. */
   async function findJobs() {
-    for (const [id, node] of Object.entries(memory.get('canvas.jobs') ?? {})) {
+    for (const [id, node] of Object.entries(JSON.parse(sessionStorage.getItem('easel.canvas.jobs') ?? '{}'))) {
       jobs.set(id, { node, view: Easel.live.latest(id) ?? null });
       try {
         const job = await ask(`api/jobs/${id}`);
