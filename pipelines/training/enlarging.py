@@ -2,7 +2,7 @@
 large from pictures that were made small in the ways pictures are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -105,20 +105,3 @@ def save_upscaler(file: Path, network: Compact) -> None:
     tensors = {name: weight.half().contiguous() for name, weight in network.state_dict().items()}
     told = {"modelspec.title": "Starter x4", "modelspec.architecture": "compact", "modelspec.license": "Apache-2.0"}
     write_whole(file, lambda opened: opened.write(save(tensors, told)))
-
-
-@torch.no_grad()
-def enlarged(network: Compact, pictures: Sequence[Image.Image]) -> list[Image.Image]:
-    """Each four times as large."""
-    done = []
-    for picture in pictures:
-        small = torch.from_numpy(np.asarray(picture.convert("RGB"), np.float32) / 255).permute(2, 0, 1)[None]
-        large = network(small)[0].clamp(0, 1).permute(1, 2, 0)
-        done.append(Image.fromarray((large * 255).round().byte().numpy()))
-    return done
-
-
-def psnr(one: Image.Image, other: Image.Image) -> float:
-    """Peak signal to noise ratio of two pictures of one size, in dB."""
-    apart = np.asarray(one, np.float64) - np.asarray(other, np.float64)
-    return float(10 * np.log10(255**2 / max(1e-9, (apart**2).mean())))

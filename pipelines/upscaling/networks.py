@@ -12,9 +12,6 @@ from pipelines.core.model import ModelInfo
 from pipelines.models.tensors import OpenTensors
 from pipelines.upscaling.tiles import Levels
 
-DEEPEST = 4
-"""Channels that a picture may have here: colours and alpha."""
-
 
 @dataclass(frozen=True)
 class Upscaler:
@@ -33,11 +30,6 @@ class Upscaler:
     def multiple(self) -> int:
         """Tiles for it begin at multiples of this: the windows it looks through."""
         return max(1, int(self.network.size_requirements.multiple_of))
-
-    @property
-    def architecture(self) -> str:
-        """What people call it."""
-        return str(self.network.architecture.name)
 
     def __call__(self, pixels: Levels) -> Levels:
         """(h, w, 3) -> (h * factor, w * factor, 3), 0 to 1. What the network needs of sides is added and taken away."""

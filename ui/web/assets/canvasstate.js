@@ -174,6 +174,7 @@ Easel.canvas = (() => {
   const bring = blob => ask('api/sources', { method: 'POST', body: blob });
 
   const openFile = async file => open(await bring(file));
+
   /** A picture that the studio has painted, with what it was painted by. Throws { problem, fix }. */
   async function openImage(picture, { next = false } = {}) {
     const parent = next ? node : null;
@@ -314,7 +315,6 @@ Easel.canvas = (() => {
     if (!painted.has(key)) painted.set(key, !maskBits.isEmpty(maskOf(key)));
     return painted.get(key);
   }
-
 
   /** Pictures of this work, in the order in which they were begun. */
   const family = () =>

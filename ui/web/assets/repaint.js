@@ -11,7 +11,7 @@ Easel.repaint = (() => {
   let problem = null, // { view }: of stage "error"
     shown = null, // the result that is looked at
     view = 'mask', // mask | after | difference
-    difference = null, // { image, changed, outside, total }: of `shown`
+    difference = null, // { image, changed, outside }: of `shown`
     isAsking = false,
     sample = null; // a made-up state that stands in for the real one
 
@@ -179,8 +179,7 @@ Easel.repaint = (() => {
       try {
         pictures.set(id, await ask(`api/images/${id}/facts`));
       } catch (error) {
-        console.warn(error);
-        pictures.set(id, null); // it is gone
+        console.warn('A picture of this work is gone, or could not be asked for', error);
       }
     }
   }
