@@ -11,6 +11,7 @@ from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.request import BaseRequest, GenerateRequest, NumberFormat, Precision
 from pipelines.core.segment import SegmentRequest
 from pipelines.core.sheet import SheetRequest
+from pipelines.core.upscale import UpscaleRequest
 
 
 class LoadRequest(BaseRequest):
@@ -53,21 +54,21 @@ LoraWork = AddLorasRequest | ExtractRequest
 """What makes LoRAs."""
 ModelRequest = LoadRequest | UnloadRequest | VerifyRequest | ConvertRequest | MergeRequest | CompareRequest | LoraWork
 """What is done to models."""
-Painting = Annotated[GenerateRequest | PreviewRequest | InpaintRequest, Discriminator("kind")]
+AnyPainting = GenerateRequest | PreviewRequest | InpaintRequest | UpscaleRequest
+Painting = Annotated[AnyPainting, Discriminator("kind")]
 """What a picture is made by, and carries."""
 Request = Annotated[
-    GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | SegmentRequest | ModelRequest,
+    AnyPainting | SheetRequest | SegmentRequest | ModelRequest,
     Discriminator("kind"),
 ]
 
-PAINTINGS: Mapping[str, type[GenerateRequest | PreviewRequest | InpaintRequest]] = {
+PAINTINGS: Mapping[str, type[AnyPainting]] = {
     "generate": GenerateRequest,
     "preview": PreviewRequest,
     "inpaint": InpaintRequest,
+    "upscale": UpscaleRequest,
 }
-KINDS: Mapping[
-    str, type[GenerateRequest | PreviewRequest | InpaintRequest | SheetRequest | SegmentRequest | ModelRequest]
-] = {
+KINDS: Mapping[str, type[AnyPainting | SheetRequest | SegmentRequest | ModelRequest]] = {
     **PAINTINGS,
     "sheet": SheetRequest,
     "segment": SegmentRequest,

@@ -10,6 +10,7 @@ from pipelines.core.model import PAINTS, Kind, ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.segment import SegmentRequest
 from pipelines.core.sheet import SheetRequest
+from pipelines.core.upscale import UpscaleRequest
 from pipelines.models.scan import ModelLibrary
 
 Parts = tuple[ModelInfo, ...]
@@ -21,6 +22,8 @@ def model_of(library: ModelLibrary, request: Request) -> ModelInfo | None:  # no
         case GenerateRequest():
             return library.with_vae(library.usable_now(request.model), request.vae)
         case InpaintRequest(picture=picture):
+            return model_of(library, picture)
+        case UpscaleRequest(picture=picture, strength=strength) if strength:
             return model_of(library, picture)
         case PreviewRequest():
             return as_one(request.mixture, parts(library, request.mixture))
@@ -46,6 +49,9 @@ def parts_of(library: ModelLibrary, request: Request) -> Parts:
             found = tuple(_now(library, library.lora, one.name) for one in loras)
         case InpaintRequest(picture=picture):
             found = parts_of(library, picture)
+        case UpscaleRequest(upscalers=names, picture=picture, strength=strength):
+            upscalers = tuple(_now(library, library.upscaler, name) for name in names)
+            found = (*upscalers, *(parts_of(library, picture) if strength else ()))
         case PreviewRequest(mixture=mixture) | MergeRequest(mixture=mixture):
             found = parts(library, mixture)
         case SheetRequest(cells=cells):

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pipelines.core import model as core_model
 from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
-from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen
+from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen, Task
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
 from pipelines.models import folder, layouts, reading, segmenters, single
@@ -135,6 +135,18 @@ class ModelLibrary:
         if info.kind is not Kind.SEGMENTER:
             raise ModelUnusable(
                 f"{info.name!r} finds nothing in pictures ({info.kind})", fix="choose a segmenter", field="model"
+            )
+        return info
+
+    def upscaler(self, name: str) -> ModelInfo:
+        """The upscaler called `name`: a network, or a diffusion model. Raises UnknownName, ModelUnusable."""
+        info = self.find(name)
+        if info.problem is not None:
+            p = info.problem
+            raise ModelUnusable(p.problem, fix=p.fix, field="upscaler", detail=p.detail)
+        if info.kind is not Kind.UPSCALER and info.task is not Task.UPSCALING:
+            raise ModelUnusable(
+                f"{info.name!r} does not enlarge pictures ({info.kind})", fix="choose an upscaler", field="upscaler"
             )
         return info
 
