@@ -18,9 +18,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pipelines.core.error import EaselError, StorageProblem, TooLarge
 from pipelines.core.kinds import Painting, read_painting
 from pipelines.core.request import MAX_SEED
+from pipelines.storage.streamed import read_head
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
+"""What is opened."""
 BEGINNING, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 """No picture of ours was made outside of these: beyond them times cannot be told in every zone and on every system."""
 
@@ -61,16 +64,13 @@ class PictureFacts:
 
 
 def read_picture(path: Path) -> PictureFacts:
-    """What the picture at `path` (PNG, JPEG or WebP) says about itself; its pixels are not decoded.
+    """What the picture at `path` says about itself; its pixels are not decoded.
 
     Raises StorageProblem when there is no such file, or it is no picture. Foreign or broken texts are no error: what
     cannot be read is left out.
     """
-    with open_picture(path) as image:
-        is_png = isinstance(image, PngImagePlugin.PngImageFile)
-        parameters = image.info.get("parameters") if is_png else _exif_comment(image)
-        chunk = _our_chunk(image.info.get("easel")) if is_png else None
-        size, written = image.size, _written(path)
+    size, parameters, ours = _said(path)
+    chunk, written = _our_chunk(ours), _written(path)
     text = parameters if isinstance(parameters, str) else ""
     if chunk is None:
         return PictureFacts(*size, created=written, request=None, infotext=text)
@@ -80,13 +80,25 @@ def read_picture(path: Path) -> PictureFacts:
     )  # fmt: skip
 
 
+def _said(path: Path) -> tuple[tuple[int, int], object, object]:
+    """Its size, its infotext and our own text."""
+    head = read_head(path) if path.is_file() else None
+    if head is not None and head.band:  # ours, and perhaps larger than any that is brought here may be
+        return (head.width, head.height), head.texts.get("parameters"), head.texts.get("easel")
+    with open_picture(path) as image:
+        if isinstance(image, PngImagePlugin.PngImageFile):
+            return image.size, image.info.get("parameters"), image.info.get("easel")
+        noted = exif_of(image).get_ifd(EXIF_FOLDER)
+        return image.size, _comment(noted.get(USER_COMMENT)), _maker_note(noted.get(MAKER_NOTE))
+
+
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
     """The picture at `path`, its kind told by its content. Raises StorageProblem for anything else, TooLarge."""
     most = f"{MAX_PIXELS // 1_000_000} megapixels and {MAX_SIDE:,} pixels on a side"
     too_large = TooLarge(f"{path.name} is too large", fix=f"use at most {most}")
     try:
-        with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
                 raise too_large
             yield image
@@ -96,7 +108,9 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         raise too_large from error
     except (OSError, ValueError, SyntaxError) as error:
         raise StorageProblem(
-            f"{path.name} is damaged, or no PNG, JPEG or WebP", fix="use a PNG, JPEG or WebP file", detail=str(error)
+            f"{path.name} is damaged, or no PNG, JPEG, WebP or AVIF",
+            fix="use a PNG, JPEG, WebP or AVIF file",
+            detail=str(error),
         ) from error
 
 
@@ -121,7 +135,9 @@ def request_or_none(data: Mapping[str, Any]) -> Painting | None:
         return None
 
 
-USER_COMMENT, EXIF_FOLDER = 0x9286, 0x8769
+USER_COMMENT, EXIF_FOLDER, MAKER_NOTE = 0x9286, 0x8769, 0x927C
+OURS_IN_EXIF = b"easel\0"
+"""How our own text begins where a format has EXIF only."""
 
 
 def exif_of(image: Image.Image) -> Image.Exif:
@@ -132,9 +148,14 @@ def exif_of(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
-def _exif_comment(image: Image.Image) -> str:
+def _maker_note(note: object) -> str:
+    if not isinstance(note, bytes) or not note.startswith(OURS_IN_EXIF):
+        return ""
+    return note.removeprefix(OURS_IN_EXIF).decode(errors="replace")
+
+
+def _comment(comment: object) -> str:
     """A1111 keeps its text in the EXIF comment of JPEG and WebP pictures."""
-    comment = exif_of(image).get_ifd(EXIF_FOLDER).get(USER_COMMENT)
     if not isinstance(comment, bytes):
         return ""
     text = comment[8:]

@@ -20,7 +20,8 @@ from sqlalchemy.dialects.sqlite import insert
 from pipelines.core.error import EaselError, StorageProblem, UnknownName
 from pipelines.core.kinds import Painting
 from pipelines.storage.database import Database
-from pipelines.storage.facts import PictureFacts, open_picture, read_picture, request_or_none
+from pipelines.storage.facts import PictureFacts, read_picture, request_or_none
+from pipelines.storage.looks import look
 from pipelines.storage.pictures import PictureFiles, SavedPicture
 from pipelines.storage.schema import PICTURE, THUMBNAIL, TRIAL
 
@@ -222,9 +223,7 @@ def _values(file: str, facts: PictureFacts) -> dict[str, Any]:
 
 def thumbnail_of(path: Path) -> bytes:
     """The picture at `path` in at most 256 x 256 pixels, as WebP. Raises StorageProblem."""
-    with open_picture(path) as image:
-        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        small = image.convert("RGB")
+    small = look(path, THUMBNAIL_SIDE).convert("RGB")
     buffer = BytesIO()
     small.save(buffer, format="WEBP", quality=80)
     return buffer.getvalue()

@@ -6,7 +6,7 @@ Knows no database: the worker process and the command line save through this, at
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,13 @@ from PIL import Image, PngImagePlugin
 
 from pipelines.core.kinds import Painting
 from pipelines.core.program import program
+from pipelines.core.upscale import UpscaleRequest
 from pipelines.storage.deep import DeepPicture, write_deep_png
 from pipelines.storage.facts import Chunk
-from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem
+from pipelines.storage.files import OURS, atomic_write, make_folder, storage_problem, whole_file
 from pipelines.storage.infotext import infotext
+from pipelines.storage.streamed import Rows, Told
+from pipelines.storage.streaming import SUFFIXES, About, Shape, told_of, writer_of
 
 PREVIEWS = "previews"
 """The folder, below that of the pictures, for those of the mixing desk."""
@@ -56,10 +59,7 @@ class PictureFiles:
         folder cannot be written.
         """
         seed = request.seed_of(index) if seed is None else seed
-        chunk = Chunk(
-            program=program(), created=datetime.now(UTC), job=job, index=index, seed=seed,
-            seconds=round(seconds, 3), request=request.model_dump(mode="json"),
-        )  # fmt: skip
+        chunk = _chunk_of(request, index, seed, job, seconds)
         texts = PngImagePlugin.PngInfo()
         texts.add_text("parameters", infotext(request.painted, seed))
         texts.add_text("easel", chunk.model_dump_json())
@@ -74,11 +74,70 @@ class PictureFiles:
             atomic_write(path, write)
         return SavedPicture(path, path.relative_to(self.outputs).as_posix(), index, seed, seconds)
 
+    @contextmanager
+    def streamed(
+        self, request: UpscaleRequest, source: About, shape: Shape, *, index: int, job: str | None = None,
+        to: Path | None = None,
+    ) -> Iterator["Streamed"]:  # fmt: skip
+        """A picture that is written as it is made; when the context ends well it is there, whole, or else not at all.
+
+        Raises as `save`.
+        """
+        with self._place(request, index, to) as path, whole_file(path, replace=to is not None) as file:
+            yield Streamed(file, request, source, shape, SavedPicture(
+                path, str(path.absolute()) if to else path.relative_to(self.outputs).as_posix(), index,
+                request.seed_of(index), 0.0,
+            ), job)  # fmt: skip
+
+    @contextmanager
+    def _place(self, request: UpscaleRequest, index: int, to: Path | None) -> Iterator[Path]:
+        if to is not None:
+            yield to
+            return
+        folder = self.outputs / date.today().isoformat()
+        with _number_in(folder) as number:
+            yield folder / f"{number:05d}-{request.seed_of(index)}{SUFFIXES[request.output]}"
+
     def files(self) -> Iterator[str]:
         """Every picture below the outputs folder, as `SavedPicture.file` names it."""
-        for path in self.outputs.rglob("*.png"):
-            if not path.name.startswith("."):
+        for path in self.outputs.rglob("*"):
+            if path.suffix in SUFFIXES.values() and not path.name.startswith("."):
                 yield path.relative_to(self.outputs).as_posix()
+
+
+class Streamed:
+    """A picture on its way to the disk."""
+
+    def __init__(
+        self, file: BinaryIO, request: UpscaleRequest, source: About, shape: Shape, saved: SavedPicture,
+        job: str | None,
+    ) -> None:  # fmt: skip
+        self._request, self._source, self._saved, self._job = request, source, saved, job
+        told = self._told(source.parameters, 0)
+        self._writer = writer_of(file, shape, request.output, request.quality, told)
+
+    def write(self, rows: Rows) -> None:
+        """The next rows, from the top on."""
+        self._writer.write(rows)
+
+    def close(self, parameters: str, seconds: float) -> SavedPicture:
+        """All rows are there; `parameters`: its infotext. What is returned holds when the context has ended."""
+        self._writer.close(self._told(parameters, seconds))
+        return replace(self._saved, seconds=seconds)
+
+    def _told(self, parameters: str, seconds: float) -> Told:
+        saved, request = self._saved, self._request
+        return told_of(
+            request.output, self._source, parameters,
+            _chunk_of(request, saved.index, saved.seed, self._job, seconds),
+        )  # fmt: skip
+
+
+def _chunk_of(request: Painting, index: int, seed: int, job: str | None, seconds: float) -> Chunk:
+    return Chunk(
+        program=program(), created=datetime.now(UTC), job=job, index=index, seed=seed,
+        seconds=round(seconds, 3), request=request.model_dump(mode="json"),
+    )  # fmt: skip
 
 
 def _write_png(image: Image.Image | DeepPicture, texts: PngImagePlugin.PngInfo, file: BinaryIO) -> None:

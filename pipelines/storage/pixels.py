@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipelines.core.error import InvalidRequest
 from pipelines.storage.deep import read_deep_png
+from pipelines.storage.facts import FORMATS
 from pipelines.storage.sources import TURNED, orientation_of
 
 Pixels = NDArray[np.uint8]
@@ -94,7 +95,7 @@ def _mixed(part: NDArray[Any], new: Pixels, mask: Mask) -> NDArray[Any]:
 
 def read_source(path: Path) -> SourcePicture:
     """The picture at `path`, which the studio has checked before."""
-    with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
+    with Image.open(path, formats=FORMATS) as image:
         profile = image.info.get("icc_profile")
         if image.format == "PNG" and _depth(path) == 16:  # Pillow would cut colours down to 8
             return SourcePicture(_upright(read_deep_png(path.read_bytes()), image), profile)
@@ -127,7 +128,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Levels:
 
     Raises InvalidRequest when it is not of `size`, the width and height of the picture.
     """
-    with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as image:
+    with Image.open(path, formats=FORMATS) as image:
         mask: Levels = _upright(_levels(image), image)
     height, width = mask.shape
     if (width, height) != size:

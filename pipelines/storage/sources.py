@@ -29,7 +29,7 @@ class Source:
     """As it is looked at: turned as its EXIF says."""
     height: int
     format: str
-    """`PNG`, `JPEG` or `WEBP`."""
+    """`PNG`, `JPEG`, `WEBP` or `AVIF`."""
     notes: tuple[str, ...] = ()
 
 
@@ -72,7 +72,7 @@ class SourceStore:
         return path
 
     def format_of(self, source: str) -> str:
-        """`PNG`, `JPEG` or `WEBP`, from the head of its file. Raises UnknownName, StorageProblem."""
+        """`PNG`, `JPEG`, `WEBP` or `AVIF`, from the head of its file. Raises UnknownName, StorageProblem."""
         with open_picture(self.path_of(source)) as image:
             return image.format or ""
 
@@ -93,7 +93,7 @@ def _checked(path: Path, name: str) -> Source:
     except StorageProblem as error:
         detail = error.as_problem.detail
         raise InvalidRequest(
-            f"{name} is damaged, or no PNG, JPEG or WebP", fix=error.fix, field="source", detail=detail
+            f"{name} is damaged, or no PNG, JPEG, WebP or AVIF", fix=error.fix, field="source", detail=detail
         ) from error
     return source
 

@@ -117,7 +117,7 @@ def test_what_is_no_whole_picture_is_refused(content: bytes, client: TestClient,
     answer = client.post("/api/sources", content=content)
     assert answer.status_code == 422
     assert answer.json()["error"] | {"field": "source"} == answer.json()["error"]
-    assert "is damaged, or no PNG, JPEG or WebP" in answer.json()["error"]["problem"]
+    assert "is damaged, or no PNG, JPEG, WebP or AVIF" in answer.json()["error"]["problem"]
     assert not kept(inside)
 
 

@@ -33,7 +33,7 @@ def test_a_time_that_no_clock_can_show_is_not_ours(tmp_path: Path, created: str)
 def test_what_is_no_picture_is_a_clear_problem(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(StorageProblem, match=r"a\.png is damaged, or no PNG, JPEG or WebP"):
+    with pytest.raises(StorageProblem, match=r"a\.png is damaged, or no PNG, JPEG, WebP or AVIF"):
         read_picture(path)
 
 

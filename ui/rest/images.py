@@ -6,18 +6,38 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
+from PIL import Image
 
 from pipelines.core.error import InvalidRequest
 from pipelines.core.inpaint import InpaintRequest
 from pipelines.jobs.differences import difference
 from pipelines.storage.images import ImageRow, ImageStore
+from pipelines.storage.looks import look
 from pipelines.storage.sources import SourceStore
 
 MAX_ID = 2**63 - 1
 """The largest number SQLite takes."""
 ImageId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 
+TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".avif": "image/avif"}
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
+
+
+def _box(text: str) -> tuple[int, int, int, int] | None:
+    if not text:
+        return None
+    try:
+        left, top, right, bottom = (int(number) for number in text.split(","))
+    except ValueError:
+        raise InvalidRequest(f"{text[:40]!r} is no box", fix="give left,top,right,bottom in pixels") from None
+    return left, top, right, bottom
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def describe(row: ImageRow) -> dict[str, Any]:
@@ -44,8 +64,19 @@ def routes(images: ImageStore, sources: SourceStore) -> APIRouter:
     @router.get("/{image}")
     def picture(image: ImageId) -> FileResponse:
         path = images.path_of(image)
-        return FileResponse(path, media_type="image/png", filename=path.name, content_disposition_type="inline",
+        kind = TYPES.get(path.suffix, "image/png")
+        return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type="inline",
                             headers=HEADERS)  # fmt: skip
+
+    @router.get("/{image}/look")
+    def looked_at(
+        image: ImageId, width: Annotated[int, Query(ge=16, le=4096)], box: Annotated[str, Query()] = ""
+    ) -> Response:
+        """A JPEG of the picture in at most `width` x `width` pixels; `box`: of the part left,top,right,bottom."""
+        seen = look(images.path_of(image), width, _box(box))
+        held = BytesIO()
+        _on_white(seen).save(held, "JPEG", quality=92)
+        return Response(held.getvalue(), media_type="image/jpeg", headers=HEADERS)
 
     @router.get("/{image}/facts")
     def facts(image: ImageId) -> dict[str, Any]:
