@@ -1,6 +1,6 @@
 """The loop: noise becomes a picture, one move at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +8,9 @@ from torch import Tensor
 
 from pipelines.generation.ground import Ground
 from pipelines.generation.levels import Level
-from pipelines.generation.samplers import NoiseSource, Solver
-from pipelines.generation.schedules import Walk
+from pipelines.generation.samplers import Denoiser, NoiseSource, Solver
+from pipelines.generation.schedules import Move, Walk
+from pipelines.generation.windowed import Windowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,21 @@ class Denoised:
         return self.x / self.level.scale
 
 
-def denoise(solver: Solver, walk: Walk, noise: NoiseSource, ground: Ground | None = None) -> Iterator[Denoised]:
-    """Walk from pure noise to the picture, or over the picture that is there; in float32 whatever the network does."""
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """After a window that is not the last of its look."""
+
+    done: int
+    """Windows of this look."""
+
+
+def denoise(
+    solver: Solver, walk: Walk, noise: NoiseSource, ground: Ground | None = None
+) -> Iterator[Denoised | Looked]:
+    """Walk from pure noise to the picture, or over the picture that is there; in float32 whatever the network does.
+
+    Tells of every move; of windows only when the denoiser looks through several.
+    """
     leash = Leash()
     first = noise.draw()
     x = first * walk.noise_scale if ground is None else ground.begin(first, walk)
@@ -40,11 +54,55 @@ def denoise(solver: Solver, walk: Walk, noise: NoiseSource, ground: Ground | Non
         with torch.inference_mode():
             if move.start != at:  # the samplers in model time keep what the network sees, x / scale
                 x = x * (move.start.scale / at.scale)
-            x = solver.step(x, move)
+        x = yield from _moved(solver, x, move)
+        with torch.inference_mode():
             x = x if ground is None else ground.hold(x, first, move, steps)
             at = move.end
         leash.hold(x.device)
         yield Denoised(move.number, x, at)
+
+
+def looks(solver: Solver, walk: Walk) -> int:
+    """How often a solver will ask along `walk`: it is walked with nothing in hand. The solver is spent then."""
+    asked, x = 0, torch.zeros(1)
+    for move in walk.moves:
+        asking = solver.step(x, move)
+        try:
+            next(asking)
+            while True:
+                asked += 1
+                asking.send(x)
+        except StopIteration:
+            continue
+    return asked
+
+
+def _moved(solver: Solver, x: Tensor, move: Move) -> Generator[Looked, None, Tensor]:
+    """x after `move`: the solver asks, the denoiser answers."""
+    asking = solver.step(x, move)
+    with torch.inference_mode():
+        asked = next(asking)
+    while True:
+        answer = yield from _answer(solver.denoiser, *asked)
+        try:
+            with torch.inference_mode():
+                asked = asking.send(answer)
+        except StopIteration as end:
+            moved: Tensor = end.value
+            return moved
+
+
+def _answer(denoiser: Denoiser, x: Tensor, level: Level) -> Generator[Looked, None, Tensor]:
+    if not isinstance(denoiser, Windowed):
+        with torch.inference_mode():
+            return denoiser.x0(x, level)
+    look = denoiser.look(x, level)
+    while True:
+        with torch.inference_mode():
+            look.go_on()
+        if look.answer is not None:
+            return look.answer
+        yield Looked(look.done)
 
 
 class Leash:

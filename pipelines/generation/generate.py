@@ -12,7 +12,7 @@ from pipelines.core.placement import Phase
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopSignal
 from pipelines.generation.conditioning import Conditioning, encode
-from pipelines.generation.denoise import Denoised, denoise
+from pipelines.generation.denoise import Denoised, Looked, denoise
 from pipelines.generation.forecast import Forecast
 from pipelines.generation.ground import Ground
 from pipelines.generation.guidance import GuidedDenoiser, RegionalDenoiser, StoppedNow
@@ -102,12 +102,15 @@ class Batch:
         with watched(Phase.DENOISING):
             denoiser = self._denoiser(stop)
             for done in self._walk(denoiser):
+                if isinstance(done, Looked):
+                    continue
+                finished = done.latents
                 if done.number == 0:
                     continue
                 yield self._progress(done.number, forecast.step_done(done.number))
                 if denoiser.latest is not None and previewer.due(done.number):
                     yield Preview(picture=self.indices[0] + 1, step=done.number, jpeg=previewer.draw(denoiser.latest))
-        for index, latent in zip(self.indices, torch.split(done.latents, 1), strict=True):
+        for index, latent in zip(self.indices, torch.split(finished, 1), strict=True):
             if stop.now:
                 raise StoppedNow
             whole_before = not self.decoder.tiled
@@ -129,7 +132,7 @@ class Batch:
             return each[0]
         return RegionalDenoiser([(one, words.share) for one, words in zip(each, self.over.words, strict=True)])
 
-    def _walk(self, denoiser: GuidedDenoiser | RegionalDenoiser) -> Iterator[Denoised]:
+    def _walk(self, denoiser: GuidedDenoiser | RegionalDenoiser) -> Iterator[Denoised | Looked]:
         request, numerics, noise = self.request, NUMERICS[self.request.sampler], self._noise()
         strength = 1.0 if self.over is None else self.over.strength
         plan = Plan(denoiser.table, request.steps, numerics.habits, self.model.scheduler_config, strength)

@@ -10,6 +10,7 @@ from pipelines.generation.conditioning import Conditioning
 from pipelines.generation.knowledge import Canvas, added_conditions, under_the_mask
 from pipelines.generation.levels import Level, noise_table
 from pipelines.generation.predictions import PREDICTIONS
+from pipelines.generation.windows import Place
 from pipelines.models.loading import LoadedModel
 
 
@@ -27,7 +28,8 @@ class GuidedDenoiser:
         self, model: LoadedModel, conditioning: Conditioning, cfg: float, canvas: Canvas, stop: StopSignal,
         hint: Tensor | None = None,
     ) -> None:  # fmt: skip
-        """`hint`: (1, 5, h, w) for an inpainting UNet; None: nothing is there yet."""
+        """`canvas`: what is seen at a time; `hint`: (1, 5, h, w) of the whole for an inpainting UNet; None: nothing is
+        there yet."""
         self.prediction = PREDICTIONS[model.scheduler_config.get("prediction_type", "epsilon")]
         self.table = noise_table(model.scheduler_config)
         self.latest: Tensor | None = None
@@ -45,18 +47,22 @@ class GuidedDenoiser:
     def level(self, sigma: float) -> Level:
         return self.table.of(sigma)
 
-    def x0(self, x: Tensor, level: Level) -> Tensor:
-        """The guided estimate of the picture in `x` (n, c, h, w) float32 at `level`. Raises StoppedNow."""
+    def x0(self, x: Tensor, level: Level, place: Place | None = None) -> Tensor:
+        """The guided estimate of the picture in `x` (n, c, h, w) float32 at `level`. Raises StoppedNow.
+
+        `place`: the window of the whole that `x` is; None: all of it.
+        """
         if self._stop.now:
             raise StoppedNow
-        self.latest = self.prediction.x0(self._guided(x / level.scale, level), x, level)
+        self.latest = self.prediction.x0(self._guided(x / level.scale, level, place), x, level)
         return self.latest
 
-    def _guided(self, scaled: Tensor, level: Level) -> Tensor:
+    def _guided(self, scaled: Tensor, level: Level, place: Place | None) -> Tensor:
         """The network's output, (n, c, h, w) float32."""
         seen = scaled.to(self._dtype)
         if self._masked is not None:
-            seen = torch.cat([seen, self._masked.to(self._dtype).expand(len(seen), -1, -1, -1)], dim=1)
+            masked = self._masked if place is None else place.cut(self._masked)
+            seen = torch.cat([seen, masked.to(self._dtype).expand(len(seen), -1, -1, -1)], dim=1)
         seen = torch.cat([seen, seen]) if self._halves == 2 else seen
         # Filled on the device: copying a number there would wait for the steps before.
         time = torch.full((len(seen),), level.time, device=seen.device)
@@ -83,8 +89,10 @@ class RegionalDenoiser:
     def level(self, sigma: float) -> Level:
         return self.table.of(sigma)
 
-    def x0(self, x: Tensor, level: Level) -> Tensor:
+    def x0(self, x: Tensor, level: Level, place: Place | None = None) -> Tensor:
         """As `GuidedDenoiser.x0`."""
-        each = [share * part.x0(x, level) for part, share in self._parts]
+        each = [
+            (share if place is None else place.cut(share)) * part.x0(x, level, place) for part, share in self._parts
+        ]
         self.latest = torch.stack(each).sum(dim=0)
         return self.latest

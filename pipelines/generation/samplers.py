@@ -8,7 +8,7 @@ Each class reads alone; what they share is `Solver`. Scalars are Python floats, 
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,11 @@ class NoiseSource(Protocol):
     def draw(self) -> Tensor: ...
 
 
+Asking = Generator[tuple[Tensor, Level], Tensor, Tensor]
+"""A move under way: it asks which picture is in an x (n, c, h, w) at a level, goes on when it is answered, and ends
+with the next x. Who answers may take the time for it piece by piece."""
+
+
 class Solver(ABC):
     """One walk of one batch; a new one is made for every batch, since some remember former steps."""
 
@@ -48,25 +53,25 @@ class Solver(ABC):
         self.noise = noise
 
     @abstractmethod
-    def step(self, x: Tensor, move: Move) -> Tensor:
-        """x (n, c, h, w) at `move.end`, from x at `move.start`."""
+    def step(self, x: Tensor, move: Move) -> Asking:
+        """Ends with x (n, c, h, w) at `move.end`, from x at `move.start`."""
 
 
 class Euler(Solver):
     """x + (t - s) dx/dsigma, dx/dsigma = (x - x0) / s (Karras et al. 2022, algorithm 1 without its correction)."""
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        x0 = self.denoiser.x0(x, move.start)
+        x0 = yield x, move.start
         return x + (t - s) * ((x - x0) / s)
 
 
 class EulerAncestral(Solver):
     """An Euler step to sigma_down, then fresh noise sigma_up, with sigma_down^2 + sigma_up^2 = t^2 (k-diffusion)."""
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        x0 = self.denoiser.x0(x, move.start)
+        x0 = yield x, move.start
         up = t * math.sqrt(1 - (t / s) ** 2)
         down = math.sqrt(t * t - up * up)
         x = x + (down - s) * ((x - x0) / s)
@@ -76,13 +81,13 @@ class EulerAncestral(Solver):
 class Heun(Solver):
     """Euler, then again with the mean of the slopes at both ends (Karras et al. 2022, algorithm 1)."""
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        slope = (x - self.denoiser.x0(x, move.start)) / s
+        slope = (x - (yield x, move.start)) / s
         there = x + (t - s) * slope
         if t == 0:
             return there  # at the picture itself the slope has no value
-        slope_there = (there - self.denoiser.x0(there, move.end)) / t
+        slope_there = (there - (yield there, move.end)) / t
         return x + (t - s) * ((slope + slope_there) / 2)
 
 
@@ -93,9 +98,9 @@ class Lms(Solver):
         super().__init__(denoiser, noise)
         self._slopes: deque[tuple[float, Tensor]] = deque(maxlen=4)
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        self._slopes.appendleft((s, (x - self.denoiser.x0(x, move.start)) / s))
+        self._slopes.appendleft((s, (x - (yield x, move.start)) / s))
         sigmas = [sigma for sigma, _ in self._slopes]
         for j, (_, slope) in enumerate(self._slopes):
             x = x + lagrange_integral(sigmas, j, s, t) * slope
@@ -121,9 +126,9 @@ class Dpmpp2m(Solver):
         super().__init__(denoiser, noise)
         self._former: tuple[float, Tensor] | None = None
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        x0 = self.denoiser.x0(x, move.start)
+        x0 = yield x, move.start
         former, self._former = self._former, (s, x0)
         if t == 0:
             return x0
@@ -141,9 +146,9 @@ class Dpmpp2mSde(Solver):
         super().__init__(denoiser, noise)
         self._former: tuple[float, Tensor] | None = None
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        x0 = self.denoiser.x0(x, move.start)
+        x0 = yield x, move.start
         former, self._former = self._former, (s, x0)
         if t == 0:
             return x0
@@ -161,16 +166,16 @@ class DpmppSde(Solver):
     The noise of the whole move continues the noise that led to its middle, as along one Brownian path.
     """
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        x0 = self.denoiser.x0(x, move.start)
+        x0 = yield x, move.start
         if t == 0:
             return x0
         middle = self.denoiser.level(math.sqrt(s * t))
         m = middle.sigma
         to_middle = m * math.sqrt(1 - (m / s) ** 2) * self.noise.draw()
         x_middle = (m / s) ** 2 * x + (1 - (m / s) ** 2) * x0 + to_middle
-        x0 = self.denoiser.x0(x_middle, middle)
+        x0 = yield x_middle, middle
         noise = (t / m) ** 2 * to_middle + t * math.sqrt(1 - (t / m) ** 2) * self.noise.draw()
         return (t / s) ** 2 * x + (1 - (t / s) ** 2) * x0 + noise
 
@@ -194,24 +199,24 @@ class Plms(Solver):
         self._outputs: deque[Tensor] = deque(maxlen=4)
         self._begin: tuple[Tensor, Level] | None = None
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         if move.number == 0:
             self._begin = (x, move.start)
         elif self._begin is not None:
-            return self._again(x, move, *self._begin)
-        self._outputs.appendleft(self._output(x, move.start))
+            return (yield from self._again(x, move, *self._begin))
+        self._outputs.appendleft((yield from self._output(x, move.start)))
         weights = self.WEIGHTS[len(self._outputs) - 1]
         return self._along(sum_of(weights, self._outputs), x, move)
 
-    def _again(self, there: Tensor, move: Move, x: Tensor, begun: Level) -> Tensor:
+    def _again(self, there: Tensor, move: Move, x: Tensor, begun: Level) -> Asking:
         """The first move once more, from the x it began with."""
         self._begin = None
         there = there * (move.end.scale / move.start.scale)
-        output = (self._output(there, move.end) + self._outputs[0]) / 2
+        output = ((yield from self._output(there, move.end)) + self._outputs[0]) / 2
         return self._along(output, x * (move.start.scale / begun.scale), move)
 
-    def _output(self, x: Tensor, level: Level) -> Tensor:
-        return self.denoiser.prediction.output(self.denoiser.x0(x, level), x, level)
+    def _output(self, x: Tensor, level: Level) -> Asking:
+        return self.denoiser.prediction.output((yield x, level), x, level)
 
     def _along(self, output: Tensor, x: Tensor, move: Move) -> Tensor:
         s, t = move.start.sigma, move.end.sigma
@@ -239,9 +244,9 @@ class UniPc(Solver):
         self._begin: Tensor | None = None
         self._order = 0
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        x0 = self.denoiser.x0(x, move.start)
+        x0 = yield x, move.start
         if self._begin is not None:
             x = self._corrected(self._begin, s, x0)
         self._past.appendleft((s, x0))
@@ -295,9 +300,9 @@ class Ddpm(Solver):
     other timesteps.
     """
 
-    def step(self, x: Tensor, move: Move) -> Tensor:
+    def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
-        x0 = self.denoiser.x0(x, move.start)
+        x0 = yield x, move.start
         if t == 0:
             return x0
         kept = (t / s) ** 2

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipelines.generation.denoise import denoise
+from pipelines.generation.denoise import Denoised, denoise
 from pipelines.generation.levels import Level, NoiseTable, noise_table
 from pipelines.generation.predictions import Epsilon
 from pipelines.generation.samplers import NUMERICS
@@ -69,6 +69,7 @@ def walked(sampler: str, walk: Walk, pixels: int = 1) -> tuple[Tensor, Tensor]:
     first = WhiteNoise(pixels).draw() * walk.noise_scale
     solver = NUMERICS[sampler].solver(GaussianDenoiser(noise_table(CONFIG)), noise)
     *_, last = denoise(solver, walk, noise)
+    assert isinstance(last, Denoised)
     return first, last.latents
 
 
