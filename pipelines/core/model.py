@@ -40,6 +40,7 @@ class Family(StrEnum):
     SDXL_REFINER = "SDXL refiner"
     UNCLIP = "SD 2.x unCLIP"
     X4_UPSCALER = "SD x4 upscaler"
+    LATENT_UPSCALER = "SD x2 latent upscaler"
     LDM = "LDM"
     IF = "DeepFloyd IF"
     SD3 = "SD 3"
@@ -119,6 +120,11 @@ class ModelInfo(BaseModel):
     """Why it cannot be used, if so."""
     damaged: bool = False
     """The problem lies in the file, and not in what Easel can do."""
+
+    @property
+    def paints(self) -> bool:
+        """Whether it is of a kind to paint pictures with; one that was trained to enlarge them is not."""
+        return self.kind in PAINTS and self.task is not Task.UPSCALING
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from pipelines.models.on_use import brought
 SHORTEST_PAUSE = 0.1
 """Seconds between previews: the eye and the wire want no more than ten in a second."""
 
+LARGEST = 512
+"""Pixels of a preview's longer side."""
+
 
 class Previewer:
     """Decides when a preview is due, and draws it."""
@@ -31,9 +34,9 @@ class Previewer:
         return self._every > 0 and step % self._every == 0 and time.monotonic() - self._last >= SHORTEST_PAUSE
 
     def draw(self, x0: Tensor) -> bytes:
-        """JPEG of the first picture of `x0` (n, c, h, w), one pixel for each latent."""
+        """JPEG of the first picture of `x0` (n, c, h, w), one pixel for each latent; of a large one, fewer."""
         assert self._colours is not None
-        jpeg = to_jpeg(colours_of(x0[0], self._colours))
+        jpeg = to_jpeg(colours_of(_small(x0[0]), self._colours))
         self._last = time.monotonic()
         return jpeg
 
@@ -50,12 +53,24 @@ def _fitted(model: LoadedModel) -> Tensor:
     fields = torch.rand((8, 3, 5, 5), generator=generator) * 2 - 1
     pictures = torch.nn.functional.interpolate(fields, size=(64, 64), mode="bicubic", align_corners=True).clamp(-1, 1)
     with brought(model.vae, model.device, torch.float32):  # some encoders overflow in float16
-        latents = model.vae.encode(pictures.to(model.device)).latent_dist.mode() * model.vae.config.scaling_factor
+        seen = model.vae.encode(pictures.to(model.device))
+        # An encoder with a codebook says just the latents, and nothing scales them.
+        told = hasattr(seen, "latents")
+        latents = seen.latents if told else seen.latent_dist.mode() * model.vae.config.scaling_factor
     colours = torch.nn.functional.adaptive_avg_pool2d(pictures, latents.shape[-2:])
     a = _with_constant(latents.cpu().movedim(1, -1).reshape(-1, latents.shape[1]))
     b = colours.movedim(1, -1).reshape(-1, 3)
     matrix: Tensor = torch.linalg.lstsq(a, b).solution
     return matrix.to(model.device)
+
+
+def _small(latent: Tensor) -> Tensor:
+    """(c, h, w), no side longer than LARGEST."""
+    scale = LARGEST / max(latent.shape[-2:])
+    if scale >= 1:
+        return latent
+    size = [max(1, round(side * scale)) for side in latent.shape[-2:]]
+    return torch.nn.functional.adaptive_avg_pool2d(latent, size)
 
 
 @torch.inference_mode()

@@ -77,6 +77,8 @@ class Plan:
     config: Config
     strength: float = 1.0
     """The share of the steps that is walked, the last ones: what comes before is taken from a picture."""
+    offset: int = 1
+    """`steps_offset` of spacing `leading`: every Stable Diffusion was published with 1, and diffusers insists."""
 
     @property
     def walked(self) -> int:
@@ -91,7 +93,7 @@ def automatic(plan: Plan) -> Walk:
     """As diffusers' scheduler class of this sampler, built from the model's config, would lay them."""
     habits, table, config = plan.habits, plan.table, plan.config
     spacing = config.get("timestep_spacing") or habits.spacing
-    times = _spaced(spacing, len(table), plan.steps, habits.counts_end)
+    times = _spaced(spacing, len(table), plan.steps, habits.counts_end, plan.offset)
     times = np.round(times) if habits.whole_times else times
     _check(times, len(table))
     starts = _curved([table.at(t) for t in times], plan)
@@ -168,14 +170,14 @@ def _first_move_twice(walk: Walk, again: Level) -> Walk:
     return Walk(twice + walk.moves[1:], walk.noise_scale)
 
 
-def _spaced(spacing: str, trained: int, steps: int, counts_end: bool) -> np.ndarray:
+def _spaced(spacing: str, trained: int, steps: int, counts_end: bool, offset: int) -> np.ndarray:
     """Training times, falling: `timestep_spacing` of the config (Lin et al. 2024, table 2). (steps,)"""
     points = steps + counts_end
     match spacing:
         case "linspace":
             return np.linspace(0, trained - 1, points)[::-1][:steps]
-        case "leading":  # offset 1: every Stable Diffusion was published with it, and diffusers insists
-            return (np.arange(points) * (trained // points))[::-1][:steps] + 1.0
+        case "leading":
+            return (np.arange(points) * (trained // points))[::-1][:steps] + float(offset)
         case "trailing":
             return np.round(np.arange(trained, 0, -trained / steps))[:steps] - 1
     raise ModelUnusable(

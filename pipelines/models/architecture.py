@@ -59,6 +59,8 @@ class Architecture(BaseModel):
     vae: Mapping[str, Any]
     text_encoders: tuple[TextNumbers, ...]
     scheduler: Mapping[str, Any]
+    low_res_scheduler: Mapping[str, Any] = {}
+    """Of a model that enlarges: by it noise is added to the picture the network is shown."""
 
     @model_validator(mode="after")
     def _heads_are_known(self) -> Self:
@@ -155,6 +157,8 @@ def unet_part(tensors: Tensors, found: Found, numbers: Architecture) -> Part:
         "sample_size": numbers.native_size // 8,
         **numbers.unet,
     }
+    if reader.has("class_embedding.weight"):
+        config["num_class_embeds"] = reader.shape("class_embedding.weight")[0]
     if reader.has("add_embedding.linear_1.weight"):
         config["projection_class_embeddings_input_dim"] = reader.shape("add_embedding.linear_1.weight")[1]
     return Part(config, reader.origin, found.root)

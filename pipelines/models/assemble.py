@@ -4,15 +4,19 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel, UNet2DModel, VQModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from pipelines.models.architecture import Part
+from pipelines.models.blueprint import Blueprint
+from pipelines.models.enlargers import EnlargerPlan, Way
 from pipelines.models.names import View
 from pipelines.models.recognise import MARKS
 from pipelines.models.tensors import Tensors
 
+Make = Callable[[Part, Tensors], nn.Module]
+"""Builds a network. Raises Misfit."""
 VIEWS: Mapping[View, Callable[[Tensor], Tensor]] = {
     View.WHOLE: lambda tensor: tensor,
     View.MATRIX: lambda tensor: tensor.flatten(1),
@@ -40,6 +44,22 @@ def unet_of(part: Part, tensors: Tensors) -> UNet2DConditionModel:
 def vae_of(part: Part, tensors: Tensors) -> AutoencoderKL:
     """The autoencoder of `part`. Raises Misfit."""
     return filled(lambda: AutoencoderKL.from_config(dict(part.config)), part, tensors)
+
+
+def plain_unet_of(part: Part, tensors: Tensors) -> UNet2DModel:
+    """The UNet of `part`, which reads no words. Raises Misfit."""
+    return filled(lambda: UNet2DModel.from_config(dict(part.config)), part, tensors)
+
+
+def vq_of(part: Part, tensors: Tensors) -> VQModel:
+    """The autoencoder of `part`, which keeps to a codebook. Raises Misfit."""
+    return filled(lambda: VQModel.from_config(dict(part.config)), part, tensors)
+
+
+def makers_of(blueprint: Blueprint) -> tuple[Make, Make]:
+    """What builds its UNet, and its VAE."""
+    plain = isinstance(blueprint, EnlargerPlan) and blueprint.way is Way.PLAIN
+    return (plain_unet_of, vq_of) if plain else (unet_of, vae_of)
 
 
 def text_encoder_of(part: Part, tensors: Tensors, *, projects: bool) -> CLIPTextModel:

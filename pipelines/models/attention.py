@@ -98,6 +98,8 @@ class AttentionBlock:
         if block.group_norm is not None:
             hidden_states = block.group_norm(hidden_states.transpose(1, 2)).transpose(1, 2)
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        if encoder_hidden_states is not None and block.norm_cross:
+            context = block.norm_encoder_hidden_states(context)
         q, k, v = (
             project(states).unflatten(-1, (block.heads, -1)).transpose(1, 2)
             for project, states in ((block.to_q, hidden_states), (block.to_k, context), (block.to_v, context))
@@ -124,8 +126,10 @@ def set_attention(unet: Any, vae: Any, key: str, device: torch.device, dtype: to
     blocks = [block for block in unet.modules() if isinstance(block, Attention)]
     for width in {block.inner_dim // block.heads for block in blocks}:
         _try_out(ATTENTIONS.find(key), width, device, dtype)
-    unet.set_attn_processor(AttentionBlock(FUNCTIONS[key]))
-    vae.set_attn_processor(AttentionBlock(OF_VAE.get(key, sdpa)))
+    for block in blocks:
+        block.set_processor(AttentionBlock(FUNCTIONS[key]))
+    for block in (block for block in vae.modules() if isinstance(block, Attention)):
+        block.set_processor(AttentionBlock(OF_VAE.get(key, sdpa)))
 
 
 def _try_out(attention: attentions.Attention, width: int, device: torch.device, dtype: torch.dtype) -> None:

@@ -11,6 +11,7 @@ from pipelines.core.model import ModelInfo
 from pipelines.core.placement import Phase, Placement
 from pipelines.core.request import GenerateRequest, Precision
 from pipelines.models.blueprint import PIXELS_PER_LATENT, Blueprint, Network
+from pipelines.models.enlargers import EnlargerPlan
 
 BYTES = {Precision.FP32: 4, Precision.FP16: 2, Precision.BF16: 2}
 UNET_MAPS = 45
@@ -133,6 +134,29 @@ def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, numb
         denoising=UNET_MAPS * passes * unet["block_out_channels"][0] * pixels // PIXELS_PER_LATENT**2 * wide,
         decoding=VAE_MAPS * decoded * width * of_vae,
     )
+
+
+def enlarging_work(plan: EnlargerPlan, side: int, *, passes: int, wide: int) -> Work:
+    """What enlarging a square of `side` pixels at once takes besides the weights; `passes`: 2 with guidance.
+
+    `wide`: bytes of each number that is worked with.
+    """
+    made = side * plan.factor
+    latents = (made // plan.pixels_per_latent) ** 2
+    of_vae = BYTES[Precision.FP32] if plan.vae_overflows else wide
+    unet, vae = plan.unet.part.config, plan.vae.part.config
+    # How far each latent lies from each word of the codebook, if there is one.
+    codebook = latents * int(vae.get("num_vq_embeddings", 0)) * of_vae
+    return Work(
+        denoising=UNET_MAPS * passes * unet["block_out_channels"][0] * latents * wide,
+        decoding=VAE_MAPS * made * made * vae["block_out_channels"][1] * of_vae + codebook,
+    )
+
+
+def placed(weights: Weights, work: int, room: int, *, on_cpu: bool) -> Placement:
+    """The quickest placement that leaves room for `work` bytes; the most sparing where none does."""
+    ways = _placements(on_cpu=on_cpu)
+    return next((way for way in ways if weights.on_device(way) + weights.largest + work <= room), ways[-1])
 
 
 def thriftier(thrift: Thrift, phase: Phase, *, on_cpu: bool) -> Thrift | None:

@@ -6,7 +6,7 @@ brings along is never run.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,14 +221,17 @@ class FolderReader(FolderFiles):
         if pipeline not in PIPELINES:
             raise self._unusable(f"is of a kind that cannot run yet ({pipeline})", fix=OTHERS_RUN)
         kinds = tuple(k for k in PIPELINES[pipeline] if not (k.may_lack and _class(index, k.encoder) is None))
-        for piece in (UNET, VAE, *(p for kind in kinds for p in (kind.encoder, kind.tokenizer)), SCHEDULER):
+        self._check_classes(index, (UNET, VAE, *pieces_of(kinds), SCHEDULER))
+        return kinds
+
+    def _check_classes(self, index: Mapping[str, Any], pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
             named = _class(index, piece)
             if named not in piece.classes:
                 raise self._unusable(
                     f"names an unknown {piece.name} ({named})",
                     fix=f"in model_index.json use {min(piece.classes)}, or choose another model",
                 )
-        return kinds
 
     def _network(self, piece: Piece) -> Network:
         config = self._json(f"{piece.name}/{piece.config}")
@@ -260,40 +263,58 @@ class FolderReader(FolderFiles):
 
     def _check(self, blueprint: Blueprint) -> None:
         """The parts go together, and the numbers are numbers."""
-        said, dtype = blueprint.scheduler.get("prediction_type", Prediction.EPSILON), blueprint.unet.header.dtype
-        if said not in PREDICTIONS:
+        self._check_prediction(blueprint, PREDICTIONS)
+        self._check_numbers(blueprint)
+        if len(blueprint.vae.part.config["block_out_channels"]) != 4:
+            raise self._unusable("cannot be used: its VAE does not reduce pictures eightfold")
+        self._check_betas(blueprint.scheduler, SCHEDULER.name)
+
+    def _check_prediction(self, blueprint: Blueprint, known: Sequence[str]) -> None:
+        said = blueprint.scheduler.get("prediction_type", Prediction.EPSILON)
+        if said not in known:
             raise self._unusable(
                 f"predicts {said!r}, which cannot run yet",
-                fix=f"set prediction_type in scheduler/scheduler_config.json to {' or '.join(PREDICTIONS)}",
+                fix=f"set prediction_type in scheduler/scheduler_config.json to {' or '.join(known)}",
             )
+
+    def _check_numbers(self, blueprint: Blueprint) -> None:
+        """Their format, and the widths of words and of blocks."""
+        dtype = blueprint.unet.header.dtype
         if dtype not in DTYPES:
             raise self._unusable(
                 f"keeps its weights as {dtype}, which cannot run yet", fix=f"convert it to {DTYPES[0]}"
             )
         reads = blueprint.unet.part.config.get("cross_attention_dim", 1280)
         writes = sum(tower.network.part.config.get("hidden_size", 512) for tower in blueprint.towers)
-        if reads != writes:
+        if reads != writes and blueprint.towers:
             raise self._unusable(
                 f"mixes two families: its UNet reads {reads} numbers a word, its text encoder writes {writes}"
             )
-        for part in ("unet", "vae"):
-            blocks = getattr(blueprint, part).part.config.get("block_out_channels")
+        for network in (blueprint.unet, blueprint.vae):
+            blocks = network.part.config.get("block_out_channels")
             if not isinstance(blocks, list) or not all(type(b) is int and 0 < b <= WIDEST for b in blocks):
-                raise self._unusable(f"cannot be used: block_out_channels in {part}/config.json are no widths")
-        if len(blocks) != 4:
-            raise self._unusable("cannot be used: its VAE does not reduce pictures eightfold")
-        for key, kind in {"beta_start": float | int, "beta_end": float | int, "num_train_timesteps": int}.items():
-            value = blueprint.scheduler.get(key, 0)
-            if not isinstance(value, kind):
                 raise self._unusable(
-                    f"cannot be used: {key} in scheduler/scheduler_config.json is {value!r}, no number"
+                    f"cannot be used: block_out_channels in {network.file.parent.name}/config.json are no widths"
                 )
+
+    def _check_betas(self, config: Mapping[str, Any], folder: str) -> None:
+        for key, kind in {"beta_start": float | int, "beta_end": float | int, "num_train_timesteps": int}.items():
+            value = config.get(key, 0)
+            if not isinstance(value, kind):
+                raise self._unusable(f"cannot be used: {key} in {folder}/scheduler_config.json is {value!r}, no number")
 
     def _weights(self, part: Piece) -> Path:
         """The plain file, else its fp16 variant (files ending in `.bin` or `.ckpt` are pickles, never opened)."""
         plain = self.folder / part.name / f"{part.weights}.safetensors"
         half = plain.with_name(f"{part.weights}.fp16.safetensors")
         return self._must_exist(half if half.is_file() and not plain.is_file() else plain)
+
+
+def pieces_of(kinds: Iterable[TowerKind]) -> Iterator[Piece]:
+    """The subfolders of text encoders and tokenizers."""
+    for kind in kinds:
+        yield kind.encoder
+        yield kind.tokenizer
 
 
 def _class(index: Mapping[str, Any], piece: Piece) -> str | None:
@@ -303,18 +324,14 @@ def _class(index: Mapping[str, Any], piece: Piece) -> str | None:
 
 
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
-"""How diffusers before 0.18 named the attention in a VAE."""
+"""How diffusers before 0.18 named the attention in a VAE, and in a UNet that reads no words."""
 
 
 def _spelling(header: Header) -> Callable[[str], Origin]:
     """Where a tensor is in a file of diffusers or transformers, of whatever release."""
     nested = "text_model." if any(name.startswith("text_model.") for name in header.tensors) else ""
-    old = {
-        f"{side}.mid_block.attentions.0.{new}": f"{side}.mid_block.attentions.0.{was}"
-        for side in ("encoder", "decoder")
-        for new, was in OLD_ATTENTION.items()
-        if f"{side}.mid_block.attentions.0.{was}.weight" in header.tensors
-    }
+    attentions = [name.removesuffix(".query.weight") for name in header.tensors if name.endswith(".query.weight")]
+    old = {f"{at}.{new}": f"{at}.{was}" for at in attentions for new, was in OLD_ATTENTION.items()}
 
     def origin(name: str) -> Origin:
         module, _, kind = name.rpartition(".")

@@ -15,10 +15,12 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
+from pipelines.core.error import ModelUnusable
 from pipelines.core.model import Family, Task
 from pipelines.models.architecture import Architecture, TextNumbers, architectures
 from pipelines.models.assemble import text_encoder_of, unet_of, vae_of
 from pipelines.models.blueprint import Blueprint, Network
+from pipelines.models.enlargers import EnlargerPlan
 from pipelines.models.names import Names, View, open_clip_names, unet_names, vae_names
 from pipelines.models.rounding import UNET_ROOT, VAE_ROOT, Rounding
 from pipelines.models.tensors import OpenTensors
@@ -97,7 +99,11 @@ def _made(view: View, parts: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def write_as_folder(blueprint: Blueprint, rounding: Rounding, folder: Path) -> None:
-    """Write `blueprint` as stock diffusers opens it; `folder` must be there and empty."""
+    """Write `blueprint` as stock diffusers opens it; `folder` must be there and empty.
+
+    Raises ModelUnusable for a model that enlarges: it has other parts.
+    """
+    _must_paint(blueprint)
     known = architectures()[blueprint.family]
     parts: dict[str, Any] = {
         "unet": unet_of(blueprint.unet.part, OpenTensors(blueprint.unet.file, blueprint.unet.header)),
@@ -125,6 +131,13 @@ def _towers(blueprint: Blueprint, known: Architecture) -> Mapping[str, Any]:
         built, tokenizers = [None, *built], [None, *tokenizers]
     names = ("text_encoder", "text_encoder_2"), ("tokenizer", "tokenizer_2")
     return dict(zip(names[0], built, strict=False)) | dict(zip(names[1], tokenizers, strict=False))
+
+
+def _must_paint(blueprint: Blueprint) -> None:
+    if isinstance(blueprint, EnlargerPlan):
+        raise ModelUnusable(
+            f"A model of the kind {blueprint.family} keeps its form", fix="use it as it is", field="model"
+        )
 
 
 def _pipeline(blueprint: Blueprint) -> Any:

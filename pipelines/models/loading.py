@@ -18,13 +18,14 @@ from pipelines.core.model import ModelInfo, Task
 from pipelines.core.placement import Placement
 from pipelines.core.request import Precision
 from pipelines.models.architecture import Part
-from pipelines.models.assemble import Misfit, refill, text_encoder_of, unet_of, vae_of
+from pipelines.models.assemble import Misfit, makers_of, refill, text_encoder_of, vq_of
 from pipelines.models.attention import set_attention
 from pipelines.models.blueprint import Blueprint, Network, Tower
+from pipelines.models.enlargers import EnlargerPlan
 from pipelines.models.folder import COPY_AGAIN
 from pipelines.models.memory import is_memory_error
 from pipelines.models.on_use import BroughtOnUse
-from pipelines.models.opening import blueprint_of
+from pipelines.models.opening import blueprint_of, enlarger_of
 from pipelines.models.recall import Recall
 from pipelines.models.segmenters import Finder, segmenter_at
 from pipelines.models.single import DOWNLOAD_AGAIN
@@ -91,6 +92,32 @@ class LoadedModel:
         return self.manner.dtype
 
 
+@dataclass(kw_only=True)
+class LoadedEnlarger(LoadedModel):
+    """A model in memory that was trained to enlarge pictures."""
+
+    plan: EnlargerPlan
+
+    @property
+    def factor(self) -> int:
+        """How much wider and higher its pictures become."""
+        return self.plan.factor
+
+    @property
+    def takes_noise(self) -> bool:
+        """Whether its picture is given noise that it is told of."""
+        return bool(self.plan.low_res)
+
+    @property
+    def most_noise(self) -> int:
+        """0 where it takes none."""
+        return self.plan.most_noise
+
+    @property
+    def takes_words(self) -> bool:
+        return bool(self.towers)
+
+
 @dataclass(frozen=True)
 class LoadedSegmenter:
     """A model in memory that finds in a picture what a text names."""
@@ -140,23 +167,29 @@ def build(
     info: ModelInfo, blueprint: Blueprint, manner: Manner, held: Mapping[Path, Tensors] | None = None
 ) -> LoadedModel:
     """As `load`, after `blueprint`; `held`: tensors that are in memory, by the file that they stand for."""
-    loader = _Loader(info, manner, held or {})
+    return LoadedModel(**_parts(info, blueprint, manner, held or {}))
+
+
+def load_enlarger(info: ModelInfo, manner: Manner) -> LoadedEnlarger:
+    """The model `info`, which enlarges, in that manner. Raises as `load`."""
+    plan = enlarger_of(info)
+    return LoadedEnlarger(**_parts(info, plan, manner, {}), plan=plan)
+
+
+def _parts(info: ModelInfo, blueprint: Blueprint, manner: Manner, held: Mapping[Path, Tensors]) -> dict[str, Any]:
+    """What every model in memory has."""
+    loader, (make_unet, make_vae) = _Loader(info, manner, held), makers_of(blueprint)
     vae_dtype = torch.float32 if blueprint.vae_overflows and manner.dtype is torch.float16 else manner.dtype
-    model = LoadedModel(
-        info=info,
-        towers=tuple(loader.tower(tower) for tower in blueprint.towers),
-        unet=loader.network("unet", blueprint.unet, unet_of, waits=manner.placement is Placement.STREAMED),
-        vae=loader.network(
-            "vae", blueprint.vae, vae_of, waits=manner.placement is not Placement.WHOLE, dtype=vae_dtype
-        ),
-        task=blueprint.task,
-        scheduler_config=blueprint.scheduler,
-        manner=manner,
-        vae_dtype=vae_dtype,
-        blueprint=blueprint,
-    )
-    set_attention(model.unet, model.vae, manner.attention, manner.device, manner.dtype)
-    return model
+    towers = tuple(loader.tower(tower) for tower in blueprint.towers)
+    unet = loader.network("unet", blueprint.unet, make_unet, waits=manner.placement is Placement.STREAMED)
+    later = manner.placement is not Placement.WHOLE
+    whole = make_vae is vq_of  # its codebook is read by others than the module that holds it
+    vae = loader.network("vae", blueprint.vae, make_vae, waits=later, dtype=vae_dtype, whole=whole)
+    set_attention(unet, vae, manner.attention, manner.device, manner.dtype)
+    return {
+        "info": info, "towers": towers, "unet": unet, "vae": vae, "task": blueprint.task,
+        "scheduler_config": blueprint.scheduler, "manner": manner, "vae_dtype": vae_dtype, "blueprint": blueprint,
+    }  # fmt: skip
 
 
 class _Loader:
@@ -180,13 +213,17 @@ class _Loader:
 
     def network(
         self, part: str, network: Network, build: Callable[[Part, Tensors], Any], *, waits: bool,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | None = None, whole: bool = False,
     ) -> Any:  # fmt: skip
-        """The network. `waits`: its weights stay in their file, and come to the device layer by layer."""
+        """The network. `waits`: its weights stay in their file, and come to the device layer by layer; never if it is
+        to be there `whole`.
+        """
         with _explained(self._info, part):
             if network.file not in self._open:
                 self._open[network.file] = OpenTensors(network.file, network.header)
             built: nn.Module = build(network.part, self._open[network.file])
+        if whole:
+            return nn.Module.to(built, self._manner.device, dtype or self._manner.dtype)
         return self._placed(built, dtype or self._manner.dtype, waits=waits)  # what fails here is no fault of the file
 
     def _placed(self, network: nn.Module, dtype: torch.dtype, *, waits: bool) -> nn.Module:

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from pipelines.core.error import ModelUnusable
 from pipelines.core.model import Family, ModelInfo
 from pipelines.models.architecture import architectures
 from pipelines.models.blueprint import Blueprint, Network
+from pipelines.models.enlargers import EnlargerPlan, reader_of
 from pipelines.models.folder import FolderReader
 from pipelines.models.single import SingleFile, read_single
 
@@ -17,9 +19,17 @@ def blueprint_of(info: ModelInfo) -> Blueprint:
     if info.vae_from and info.family:
         vae = _vae_at(Path(info.vae_from), info.family)
     if path.is_dir():
-        blueprint = FolderReader(path, info.name).blueprint()
+        blueprint = reader_of(path, info.name).blueprint()
         return replace(blueprint, vae=vae) if vae else blueprint
     return completed(read_single(path, info.name), info, vae)
+
+
+def enlarger_of(info: ModelInfo) -> EnlargerPlan:
+    """How to build `info`, which enlarges pictures. Raises ModelUnusable."""
+    plan = blueprint_of(info)
+    if not isinstance(plan, EnlargerPlan):
+        raise ModelUnusable(f"{info.name!r} does not enlarge pictures", fix="choose an upscaler", field="upscaler")
+    return plan
 
 
 def completed(single: SingleFile, info: ModelInfo, vae: Network | None = None) -> Blueprint:
@@ -35,7 +45,7 @@ def files_behind(info: ModelInfo) -> tuple[Path, ...]:
 
 def _whole_at(path: Path) -> Blueprint:
     """A model that lends its parts."""
-    return FolderReader(path, path.name).blueprint() if path.is_dir() else read_single(path, path.stem).blueprint()
+    return reader_of(path, path.name).blueprint() if path.is_dir() else read_single(path, path.stem).blueprint()
 
 
 def _vae_at(path: Path, family: Family) -> Network:

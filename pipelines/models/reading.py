@@ -4,10 +4,11 @@ import time
 from pathlib import Path
 
 from pipelines.core.error import EaselError, ModelUnusable, Problem
-from pipelines.core.model import PAINTS, Kind, ModelInfo
+from pipelines.core.model import PAINTS, Kind, ModelInfo, Task
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.recipe import ingredients_of
-from pipelines.models.folder import FolderReader, as_text, files_of
+from pipelines.models.enlargers import is_enlarger, reader_of
+from pipelines.models.folder import as_text, files_of
 from pipelines.models.headers import CutShort, DamagedFile, read_header
 from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.recipes import is_recipe, recipe_at, stem_of
@@ -38,6 +39,7 @@ def read_model(path: Path, name: str) -> ModelInfo:
         facts = {"problem": error.as_problem, "damaged": True}
         if path.is_dir():
             facts["kind"] = Kind.SEGMENTER if is_segmenter(path) else Kind.CHECKPOINT
+            facts["task"] = Task.UPSCALING if is_enlarger(path) else Task.TEXT_TO_IMAGE
     return info.model_copy(update={"size": size_on_disk(path), **facts})
 
 
@@ -46,7 +48,7 @@ def _folder_facts(folder: Path, name: str) -> dict[str, object]:
         plan = segmenter_at(folder, name)
         told = {"kind": Kind.SEGMENTER, "detail": plan.architecture.label, "native_size": plan.native_size}
         return {**told, "dtype": plan.network.header.dtype}
-    blueprint = FolderReader(folder, name).blueprint()
+    blueprint = reader_of(folder, name).blueprint()
     return {
         "kind": Kind.CHECKPOINT,
         "family": blueprint.family,

@@ -122,7 +122,7 @@ def _model(header: Header, denoiser: Found) -> Recognised:
 def _task(family: Family | None, tensors: Tensors, root: str, text_encoders: tuple[Found, ...]) -> Task:
     first = tensors.get(root + FIRST) or tensors.get(root + OTHER_FIRST)
     channels = first.shape[1] if first and len(first.shape) == 4 else 0
-    if family is Family.X4_UPSCALER:
+    if family in (Family.X4_UPSCALER, Family.LATENT_UPSCALER):
         return Task.UPSCALING
     if family is Family.LDM:
         if channels == 6:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import torch
 
@@ -20,20 +20,39 @@ from pipelines.models.blueprint import Blueprint
 from pipelines.models.budget import Forecast, Numbers, Thrift
 from pipelines.models.devices import device_label, give_back, held, memory, resolve_device
 from pipelines.models.folder import Fingerprint, fingerprint
-from pipelines.models.loading import LoadedModel, LoadedSegmenter, Manner, chosen_dtype, load, load_segmenter
+from pipelines.models.loading import (
+    LoadedEnlarger,
+    LoadedModel,
+    LoadedSegmenter,
+    Manner,
+    chosen_dtype,
+    load,
+    load_enlarger,
+    load_segmenter,
+)
 from pipelines.models.memory import watched
-from pipelines.models.opening import blueprint_of, files_behind
+from pipelines.models.opening import blueprint_of, enlarger_of, files_behind
 from pipelines.models.segmenters import segmenter_at
 
 SPARE = 0.9
 """How much of what is free is planned with: allocators waste some, and other programs live here too."""
 
-Loaded = TypeVar("Loaded", LoadedModel, LoadedSegmenter)
+
+class InMemory(Protocol):
+    """A model that was loaded."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+    @property
+    def manner(self) -> Manner: ...
+
+
+Loaded = TypeVar("Loaded", bound=InMemory)
 
 
 @dataclass(frozen=True)
 class _Resident:
-    model: LoadedModel | LoadedSegmenter
+    model: InMemory
     files: Fingerprint
     """Its files as they were when it was loaded."""
     bytes: int
@@ -91,6 +110,25 @@ class Residency:
             return segmenter_at(Path(info.path), info.name).network.bytes
 
         return self._lent(info, manner, 0, weights, partial(load_segmenter, info))
+
+    def lend_enlarger(self, info: ModelInfo, precision: Precision = Precision.AUTO) -> LoadedEnlarger:
+        """The same of a model that enlarges pictures, placed so that it can see at least what it was trained on.
+
+        Raises ModelUnusable, RanOut.
+        """
+        plan, numbers = enlarger_of(info), self._numbers(info, precision)
+        seen = max(plan.native_size // plan.factor, plan.multiple)
+        work = budget.enlarging_work(plan, seen, passes=2, wide=numbers.map).most
+        weights = budget.weights_of(plan, numbers)
+        placement = budget.placed(weights, work, self.room, on_cpu=numbers.on_cpu)
+        manner = self._manner(info, precision, placement)
+        return self._lent(info, manner, work, lambda: weights.on_device(placement), partial(load_enlarger, info))
+
+    def lend_network(self, info: ModelInfo, make: Callable[[ModelInfo, Manner], Loaded], *, work: int = 0) -> Loaded:
+        """The same of a network that another room makes: half as wide on a GPU. Raises ModelUnusable, RanOut."""
+        dtype = torch.float32 if self.device.type == "cpu" else torch.float16
+        manner = Manner(self.device, dtype, Placement.WHOLE, self._attention)
+        return self._lent(info, manner, work, lambda: 2 * info.size, partial(make, info))
 
     def _lent(
         self, info: ModelInfo, manner: Manner, work: int, weights: Callable[[], int], make: Callable[[Manner], Loaded]

@@ -16,10 +16,10 @@ from typing import Protocol
 
 from pipelines.core import model as core_model
 from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
-from pipelines.core.model import PAINTS, Kind, ModelInfo, Seen, Task
+from pipelines.core.model import Kind, ModelInfo, Seen, Task
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
-from pipelines.models import folder, layouts, reading, segmenters, single
+from pipelines.models import enlargers, folder, layouts, reading, segmenters, single
 from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, as_text, states_of
 from pipelines.models.pickles import looks_like_pickle
@@ -39,7 +39,7 @@ TICK = 1.0
 LOOK_SECONDS = 2.0
 """Between two glances at the folders' times."""
 
-READERS = (core_model, reading, layouts, recognise_module, single, folder, segmenters)
+READERS = (core_model, reading, layouts, recognise_module, single, folder, enlargers, segmenters)
 READING = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in READERS)).hexdigest()[:12]
 """Tells one way of reading from another: what an older Easel found is looked at again."""
 
@@ -102,10 +102,12 @@ class ModelLibrary:
         if info.problem is not None:
             p = info.problem
             raise ModelUnusable(p.problem, fix=p.fix, field=p.field, detail=p.detail)
-        if info.kind not in PAINTS:
+        if not info.paints:
+            enlarges = info.task is Task.UPSCALING
             raise ModelUnusable(
-                f"{info.name!r} is no model to paint with ({info.kind})", fix="choose a checkpoint", field="model"
-            )
+                f"{info.name!r} is no model to paint with ({info.task if enlarges else info.kind})",
+                fix="choose it on the Upscale tab" if enlarges else "choose a checkpoint", field="model",
+            )  # fmt: skip
         return info
 
     def usable_now(self, name: str) -> ModelInfo:
@@ -159,7 +161,8 @@ class ModelLibrary:
     def vae(self, name: str) -> ModelInfo:
         """The VAE called `name`, or the model that has one. Raises UnknownName, ModelUnusable."""
         vae = self.find(name)
-        if vae.problem is not None or vae.kind not in VAE_KINDS or Kind.VAE in vae.lacks:
+        whole = vae.problem is None and vae.task is not Task.UPSCALING
+        if not whole or vae.kind not in VAE_KINDS or Kind.VAE in vae.lacks:
             raise ModelUnusable(f"{vae.name!r} has no VAE that can be used", fix="choose another VAE", field="vae")
         return vae
 

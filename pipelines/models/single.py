@@ -3,7 +3,7 @@
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import pstdev
 from typing import Any
@@ -20,12 +20,17 @@ from pipelines.models.architecture import (
     vae_part,
 )
 from pipelines.models.blueprint import LATENT_CHANNELS, PIXELS_PER_LATENT, Blueprint, Network, Tower
+from pipelines.models.enlargers import MOST_NOISE, EnlargerPlan, Way
 from pipelines.models.headers import DamagedFile, Header, TensorEntry, read_header
 from pipelines.models.peculiar import Peculiar, read_peculiar
 from pipelines.models.recognise import Found, Recognised, recognise
 
 DOWNLOAD_AGAIN = "download the file again"
-RUNS = (Task.TEXT_TO_IMAGE, Task.INPAINTING)
+EPSILON = Prediction.EPSILON
+RUNS = (Task.TEXT_TO_IMAGE, Task.INPAINTING, Task.UPSCALING)
+AS_FOLDER = "use it as the folder that diffusers reads"
+LOW_RES_BETAS = "low_scale_model.betas"
+"""Of a model that enlarges: how noise is added to the picture that it is shown."""
 XL = (Family.SDXL, Family.SDXL_REFINER)
 
 
@@ -55,7 +60,7 @@ class SingleFile:
             return self.found.prediction
         if self.found.family is Family.SD2 and _answers_velocity(self.path, self.header, self.found):
             return Prediction.V
-        return Prediction.EPSILON
+        return Prediction(self._numbers.scheduler.get("prediction_type", "epsilon")) if self._numbers else EPSILON
 
     @property
     def native_size(self) -> int:
@@ -91,7 +96,8 @@ class SingleFile:
     def check(self) -> None:
         """Raises ModelUnusable when this cannot be built, whatever other files bring along."""
         if self._numbers is None:
-            raise self.unusable(f"is of a kind that cannot run yet ({self.found.family})", fix="use another model")
+            fix = AS_FOLDER if self.found.task is Task.UPSCALING else "use another model"
+            raise self.unusable(f"is of a kind that cannot run yet ({self.found.family})", fix=fix)
         if self.found.task not in RUNS:
             raise self.unusable(f"is of a kind that cannot run yet ({self.found.task})", fix="use another model")
         if self.prediction not in (Prediction.EPSILON, Prediction.V):
@@ -114,7 +120,7 @@ class SingleFile:
         reads, writes = unet.part.config["cross_attention_dim"], sum(tower.width for tower in towers)
         if reads != writes:
             raise self.unusable(f"mixes two families: its UNet reads {reads} numbers a word, its text encoder {writes}")
-        return Blueprint(
+        blueprint = Blueprint(
             family=family,
             task=self.found.task,
             native_size=self.native_size,
@@ -123,6 +129,19 @@ class SingleFile:
             towers=towers,
             scheduler=self._scheduler(numbers),
         )
+        return self._enlarging(blueprint, numbers) if self.found.task is Task.UPSCALING else blueprint
+
+    def _enlarging(self, blueprint: Blueprint, numbers: Architecture) -> EnlargerPlan:
+        """As its folder would say it; the noise of its picture as the file itself does."""
+        plain = {field.name: getattr(blueprint, field.name) for field in fields(blueprint)}
+        betas = self.header.tensors.get(LOW_RES_BETAS)
+        said = betas is not None and betas.dtype == "F32" and 1 < betas.numel <= 4096
+        trained = {"trained_betas": _numbers_of(self.path, betas)} if said and betas else {}
+        takes, levels = (blueprint.unet.part.config[key] for key in ("in_channels", "num_class_embeds"))
+        if takes != LATENT_CHANNELS + 3:
+            raise self.unusable(f"cannot run yet: its UNet takes {takes} channels", fix="use one that takes 7")
+        low_res = {**numbers.low_res_scheduler, **trained}
+        return EnlargerPlan(**plain, way=Way.PIXELS, low_res=low_res, most_noise=min(MOST_NOISE, levels - 1))
 
     def unet(self) -> Network:
         """Raises ModelUnusable when it is not whole."""

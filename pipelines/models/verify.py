@@ -8,7 +8,7 @@ import torch
 from pipelines.core.error import ModelUnusable
 from pipelines.core.event import Hashed, Noted, Worked
 from pipelines.core.model import PAINTS, Kind, ModelInfo
-from pipelines.models.assemble import Misfit, text_encoder_of, unet_of, vae_of
+from pipelines.models.assemble import Misfit, makers_of, text_encoder_of
 from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.folder import files_of
 from pipelines.models.hashing import Hashing
@@ -60,8 +60,9 @@ def _check_parts(info: ModelInfo, blueprint: Blueprint) -> None:
         return OpenTensors(network.file, network.header)
 
     try:
-        unet_of(blueprint.unet.part, opened(blueprint.unet))
-        vae_of(blueprint.vae.part, opened(blueprint.vae))
+        make_unet, make_vae = makers_of(blueprint)
+        make_unet(blueprint.unet.part, opened(blueprint.unet))
+        make_vae(blueprint.vae.part, opened(blueprint.vae))
         for tower in blueprint.towers:
             text_encoder_of(tower.network.part, opened(tower.network), projects=tower.projects)
     except Misfit as error:

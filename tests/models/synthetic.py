@@ -98,12 +98,12 @@ class Networks:
     def original(self) -> dict[str, Tensor]:
         """All tensors as a single file names them."""
         make, unet = MAKES[self.family], self.unet
-        tensors = _spelled(unet, unet_names(make.attends, unet.config.layers_per_block), "model.diffusion_model.")
-        tensors |= _spelled(self.vae, vae_names(len(self.vae.config.block_out_channels), 2), "first_stage_model.")
+        tensors = spelled(unet, unet_names(make.attends, unet.config.layers_per_block), "model.diffusion_model.")
+        tensors |= spelled(self.vae, vae_names(len(self.vae.config.block_out_channels), 2), "first_stage_model.")
         for text, spelling, root in zip(self.texts, make.texts, make.roots, strict=True):
             layers = text.config.num_hidden_layers
             names = open_clip_names(layers) if spelling == "open_clip" else None
-            tensors |= _spelled(text, names, root)
+            tensors |= spelled(text, names, root)
             if self.family is Family.SD2:  # the layer that is in the file and never used
                 last, unused = (f"{root}transformer.resblocks.{n}." for n in (layers - 1, layers))
                 copies = {n.replace(last, unused): t for n, t in tensors.items() if n.startswith(last)}
@@ -164,7 +164,7 @@ def _text(family: Family, spelling: str, *, small: bool) -> Callable[[], Any]:
     return lambda: (CLIPTextModelWithProjection if projects else CLIPTextModel)(config)
 
 
-def _spelled(network: nn.Module, names: Names | None, root: str) -> dict[str, Tensor]:
+def spelled(network: nn.Module, names: Names | None, root: str) -> dict[str, Tensor]:
     """The tensors of `network` by their original names."""
     tensors: dict[str, Tensor] = {}
     thirds: dict[str, dict[View, Tensor]] = {}
