@@ -2,13 +2,22 @@
 
 from pipelines.core.kinds import Request
 from pipelines.core.segment import SegmentRequest
-from pipelines.models.asked import model_of
+from pipelines.core.upscale import UpscaleRequest
+from pipelines.jobs.outlook import check_upscale
+from pipelines.models.asked import model_of, parts_of
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.sources import SourceStore
 
 
 def check(models: ModelLibrary, sources: SourceStore, request: Request) -> None:
     """Raises UnknownName for a picture or model that is not there, ModelUnusable for one that cannot do this."""
-    if isinstance(request, SegmentRequest):
-        model_of(models, request)
-        sources.path_of(request.source)
+    match request:
+        case SegmentRequest():
+            model_of(models, request)
+            sources.path_of(request.source)
+        case UpscaleRequest():
+            check_upscale(request)
+            model_of(models, request)
+            parts_of(models, request)
+            source = sources.facts(request.source)
+            request.sized(source.width, source.height)

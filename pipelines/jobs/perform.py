@@ -35,6 +35,7 @@ from pipelines.core.request import GenerateRequest, Precision
 from pipelines.core.segment import SegmentRequest
 from pipelines.core.sheet import SheetRequest
 from pipelines.core.stop import StopSignal
+from pipelines.core.upscale import UpscaleRequest
 from pipelines.generation.forecast import Pace
 from pipelines.generation.generate import Painted, generate
 from pipelines.generation.loras import Chosen, applied, fitted
@@ -43,6 +44,7 @@ from pipelines.jobs.mixing import HeldMix
 from pipelines.jobs.orders import Order, ordered, strength_of
 from pipelines.jobs.repainting import Repainted, Repainting, repainted, repainting
 from pipelines.jobs.segmenting import segment
+from pipelines.jobs.upscaling import Means, upscale
 from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.asked import as_one, parts_of
@@ -116,6 +118,9 @@ class Painter:
                 case SegmentRequest() as request:
                     info = work.model or self._library.segmenter(request.model)
                     yield from segment(request, info, self._residency, self._sources, stop)
+                case UpscaleRequest() as request:
+                    means = Means(self._residency, self._files, self._sources)
+                    yield from upscale(request, work, self._parts(work), means, stop)
                 case request:
                     yield from self._keeper.perform(request, work.model, stop, self._parts(work))
         except torch.AcceleratorError as error:

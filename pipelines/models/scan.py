@@ -19,6 +19,7 @@ from pipelines.core.error import EaselError, ModelUnusable, Problem, UnknownName
 from pipelines.core.model import Kind, ModelInfo, Seen, Task
 from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.registry import fold, unknown
+from pipelines.core.upscale import Resampler
 from pipelines.models import enlargers, folder, layouts, reading, segmenters, single
 from pipelines.models import recognise as recognise_module
 from pipelines.models.folder import INDEX, as_text, states_of
@@ -142,7 +143,11 @@ class ModelLibrary:
 
     def upscaler(self, name: str) -> ModelInfo:
         """The upscaler called `name`: a network, or a diffusion model. Raises UnknownName, ModelUnusable."""
-        info = self.find(name)
+        try:
+            info = self.find(name)
+        except UnknownName:
+            able = [one.name for one in self.list() if one.kind is Kind.UPSCALER or one.task is Task.UPSCALING]
+            raise unknown(name, [*(one.value for one in Resampler), *able], noun="upscaler", field="upscaler") from None
         if info.problem is not None:
             p = info.problem
             raise ModelUnusable(p.problem, fix=p.fix, field="upscaler", detail=p.detail)

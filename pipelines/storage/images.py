@@ -72,6 +72,11 @@ class ImageStore:
         self._files = PictureFiles(outputs)
         self._root = outputs.resolve()
 
+    @property
+    def root(self) -> Path:
+        """The folder of all pictures."""
+        return self._root
+
     def add(self, saved: SavedPicture | str) -> ImageRow:
         """List a picture (or its path below the outputs folder); one that is listed already stays as it is."""
         file = saved if isinstance(saved, str) else saved.file
@@ -159,6 +164,14 @@ class ImageStore:
     def of_job(self, job: str) -> list[ImageRow]:
         """The pictures a job has made so far, in its order."""
         query = select(PICTURE).where(PICTURE.c.job == job).order_by(PICTURE.c.number, PICTURE.c.id)
+        with self._database.transaction() as db:
+            rows = db.execute(query).all()
+        return [self._row(row) for row in rows]
+
+    def upscaled_by(self, upscaler: str, limit: int = 5) -> list[ImageRow]:
+        """The newest pictures that were upscaled by it."""
+        kind, by = (func.json_extract(PICTURE.c.request, f"$.{name}") for name in ("kind", "upscaler"))
+        query = select(PICTURE).where(kind == "upscale", by == upscaler).order_by(PICTURE.c.id.desc()).limit(limit)
         with self._database.transaction() as db:
             rows = db.execute(query).all()
         return [self._row(row) for row in rows]

@@ -68,7 +68,8 @@ def _averaged(rows: NDArray[np.uint8], by: int) -> NDArray[np.uint8]:
         return rows
     width -= width % by
     blocks = rows[:, :width].reshape(height // by, by, width // by, by, channels)
-    return blocks.mean(axis=(1, 3), dtype=np.float32).round().astype(np.uint8)
+    averaged: NDArray[np.uint8] = blocks.mean(axis=(1, 3), dtype=np.float32).round().astype(np.uint8)
+    return averaged
 
 
 def _fitted(image: Image.Image, side: int) -> Image.Image:

@@ -72,12 +72,14 @@ def _resized(
     """Rows `band` of the result, of `rows` that begin with row `start`."""
     top, bottom = band
     if before == after:
-        return rows[top - start : bottom - start]
+        same: Levels = rows[top - start : bottom - start]
+        return same
     scale = before[1] / after[1]
     if resampler is Resampler.NEAREST:
         down = ((np.arange(top, bottom) + 0.5) * scale).astype(int) - start
         across = ((np.arange(after[0]) + 0.5) * before[0] / after[0]).astype(int)
-        return rows[down[:, None], across]
+        nearest: Levels = rows[down[:, None], across]
+        return nearest
     size, box = (after[0], bottom - top), (0, top * scale - start, before[0], bottom * scale - start)
     made = np.empty((size[1], size[0], rows.shape[2]), np.float32)
     for channel in range(rows.shape[2]):

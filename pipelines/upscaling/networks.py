@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+from spandrel import ImageModelDescriptor, ModelLoader, ModelTiling, UnsupportedModelError
 
 from pipelines.core.error import ModelUnusable
 from pipelines.core.model import ModelInfo
+from pipelines.models.loading import Manner
 from pipelines.models.tensors import OpenTensors
 from pipelines.upscaling.tiles import Levels
 
@@ -18,9 +19,10 @@ class Upscaler:
     """A network in memory that makes pictures larger."""
 
     info: ModelInfo
+    manner: Manner
     network: ImageModelDescriptor
-    device: torch.device
     dtype: torch.dtype
+    """What it computes in: as asked, or the next best that it can."""
 
     @property
     def factor(self) -> int:
@@ -31,9 +33,14 @@ class Upscaler:
         """Tiles for it begin at multiples of this: the windows it looks through."""
         return max(1, int(self.network.size_requirements.multiple_of))
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether it weighs what it sees by all that it sees, so that tiles would differ from the whole."""
+        return self.network.tiling is not ModelTiling.SUPPORTED
+
     def __call__(self, pixels: Levels) -> Levels:
         """(h, w, 3) -> (h * factor, w * factor, 3), 0 to 1. What the network needs of sides is added and taken away."""
-        shown = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].to(self.device, self.dtype)
+        shown = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].to(self.manner.device, self.dtype)
         if self.network.input_channels == 1:  # it knows grey only: each colour by itself
             shown = shown.transpose(0, 1)
         with torch.inference_mode():
@@ -44,12 +51,12 @@ class Upscaler:
         return large
 
 
-def load_upscaler(info: ModelInfo, device: torch.device, dtype: torch.dtype) -> Upscaler:
+def load_upscaler(info: ModelInfo, manner: Manner) -> Upscaler:
     """The network in the file of `info`. Raises ModelUnusable for one that nobody knows."""
     tensors = OpenTensors(Path(info.path))
     weights = {name: tensors[name].float() for name in tensors.below("")}
     try:
-        network = ModelLoader(device).load_from_state_dict(weights)
+        network = ModelLoader(manner.device).load_from_state_dict(weights)
     except UnsupportedModelError as error:
         raise ModelUnusable(
             f"{info.name} is no upscaler that is known here; its first tensors are {', '.join(list(weights)[:3])}",
@@ -61,9 +68,15 @@ def load_upscaler(info: ModelInfo, device: torch.device, dtype: torch.dtype) -> 
         ) from error
     if not isinstance(network, ImageModelDescriptor) or network.input_channels not in (1, 3):
         raise ModelUnusable(f"{info.name} makes no picture from a picture alone", fix="choose an upscaler")
-    if (dtype is torch.float16 and not network.supports_half) or (
-        dtype is torch.bfloat16 and not network.supports_bfloat16
-    ):
-        dtype = torch.float32
-    network.model.eval().to(device, dtype)
-    return Upscaler(info, network, device, dtype)
+    dtype = _next_best(network, manner.dtype)
+    network.model.eval().to(manner.device, dtype)
+    return Upscaler(info, manner, network, dtype)
+
+
+def _next_best(network: ImageModelDescriptor, wanted: torch.dtype) -> torch.dtype:
+    """The format nearest to the one that is wanted in which the network can compute."""
+    if wanted is torch.float16 and not network.supports_half:
+        wanted = torch.bfloat16
+    if wanted is torch.bfloat16 and not network.supports_bfloat16:
+        return torch.float32
+    return wanted

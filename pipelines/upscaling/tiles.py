@@ -36,6 +36,10 @@ class Tiling:
             least = 2 * (self.margin + self.feather)
             raise InvalidRequest(f"Tiles of {self.side} pixels are too small", fix=f"use {least} or more", field="tile")
 
+    def count(self, width: int, height: int) -> int:
+        """How many tiles a picture has."""
+        return len(self.spans(width)) * len(self.spans(height))
+
     def spans(self, length: int) -> tuple["Span", ...]:
         """Where tiles lie along a side of `length` pixels."""
         if length <= self.side:

@@ -7,43 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, PngImagePlugin
 
 from pipelines.core.event import Event, Failed, PictureSaved, Preview, Progress, Stopped
 from pipelines.core.inpaint import Border, InpaintRequest
-from pipelines.core.presets import STARTER_MODELS
 from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopMode, StopSignal
-from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.perform import Painter
 from pipelines.jobs.worker import Work
-from pipelines.models.residency import Residency
-from pipelines.models.scan import ModelLibrary
 from pipelines.storage.deep import DeepPicture, read_deep_png, write_deep_png
-from pipelines.storage.pictures import PictureFiles
 from pipelines.storage.sources import SourceStore
 
 SIDE = 192
 MEADOW = "a green meadow under a blue sky"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("outpainting")
-
-
-@pytest.fixture(scope="module")
-def sources(folder: Path) -> SourceStore:
-    return SourceStore(folder / "sources")
-
-
-@pytest.fixture(scope="module")
-def painter(folder: Path, sources: SourceStore) -> Painter:
-    torch.set_num_threads(1)
-    residency = Residency("cpu")
-    files, keeper = PictureFiles(folder / "outputs"), Keeper(residency, folder / "models")
-    return Painter(ModelLibrary([STARTER_MODELS]), residency, files, sources, keeper)
 
 
 @pytest.fixture(scope="module")

@@ -25,10 +25,12 @@ from torch import nn
 
 from pipelines.core.error import ModelUnusable
 from pipelines.core.model import ModelInfo
+from pipelines.models.loading import Manner
 from pipelines.models.reading import read_model
 from pipelines.upscaling.networks import Upscaler, load_upscaler
 from pipelines.upscaling.tiles import Levels, Tiling, enlarged
 
+ON_CPU = Manner(torch.device("cpu"), torch.float32)
 NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
     "ESRGAN": lambda: ESRGAN(num_filters=8, num_blocks=1, scale=4),
     "ESRGAN of 2": lambda: ESRGAN(num_filters=8, num_blocks=1, scale=2),
@@ -76,7 +78,7 @@ def saved(name: str, folder: Path) -> ModelInfo:
 
 
 def opened(info: ModelInfo) -> Upscaler:
-    return load_upscaler(info, torch.device("cpu"), torch.float32)
+    return load_upscaler(info, ON_CPU)
 
 
 def smooth(height: int, width: int) -> Levels:

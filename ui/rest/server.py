@@ -25,7 +25,7 @@ from pipelines.jobs.queue import JobQueue, QueueFull
 from pipelines.jobs.searching import Searcher
 from pipelines.storage.images import ImageStore
 from pipelines.storage.sources import SourceStore
-from ui.rest import desk, downloads, forecast, images, jobs, loras, models, searches, sources
+from ui.rest import desk, downloads, forecast, images, jobs, loras, models, searches, sources, upscale
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
 STATUS: dict[type[EaselError], int] = {
@@ -79,6 +79,7 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.include_router(loras.routes(services.models.library))
     app.include_router(searches.routes(services.searcher, services.images))
     app.include_router(desk.routes(services.desk))
+    app.include_router(upscale.routes(services.queue, services.models.library, services.images, services.sources))
     app.include_router(downloads.routes(services.fetcher, at_hand=services.models.at_hand))
 
     @app.get("/health")
