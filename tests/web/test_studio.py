@@ -84,6 +84,8 @@ def test_only_tokens_name_colours() -> None:
             "--curve",
             "--map",
             "--dot",
+            "--px",
+            "--py",
         }
         assert used <= known | given, sheet.name
 

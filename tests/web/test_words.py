@@ -13,6 +13,7 @@ from pipelines.core.kinds import KINDS, PAINTINGS
 from pipelines.core.model import Kind
 from pipelines.core.placement import Placement
 from pipelines.core.request import GenerateRequest, Precision
+from pipelines.core.upscale import Frame
 from pipelines.jobs.fetching import State
 from ui.web import words as module
 from ui.web.tabs.generate import FOLDED
@@ -20,6 +21,7 @@ from ui.web.words import languages, read_words
 
 WEB = Path(module.__file__).parent
 SOURCES = [*WEB.rglob("*.py"), *(WEB / "assets").glob("*.js")]
+WAYS = ("resample", "network", "redraw", "diffusion")
 BUILT = {
     *(f"precision.{precision}" for precision in Precision),
     *(f"more.{name}" for name in FOLDED),
@@ -39,6 +41,12 @@ BUILT = {
         for name, kind in (("content", Content), ("area", Area), ("fit_how", Fit))
         for one in kind
     ),
+    *(f"upscale.way.{way}{more}" for way in WAYS for more in ("", ".hint")),
+    *(f"upscale.none.{way}" for way in WAYS),
+    *(f"upscale.group.{kind}" for kind in ("resampler", "network", "diffusion")),
+    *(f"upscale.mode.{mode}" for mode in ("split", "side", "levels")),
+    *(f"upscale.frame.{frame}" for frame in Frame),
+    *(f"upscale.file.{state}" for state in ("waiting", "queued", "running", "done", "stopped")),
     *(f"field.{name}" for name in GenerateRequest.model_fields if name not in {"kind", "count"}),
 }
 """Keys made from a name; the code does not spell them out."""

@@ -11,6 +11,7 @@ PATHS = {
     "dice": "M4 4h16v16H4zM8.5 8.5h.2M15.5 8.5h.2M12 12h.2M8.5 15.5h.2M15.5 15.5h.2",
     "easel": "M12 2v3M5 5h14v10H5zM8 15l-3 7M16 15l3 7M12 15v4",
     "eraser": "M8 20h12M5 14l8-9 6 5-8 9H8z",
+    "files": "M8 8h12v12H8zM4 16V5a1 1 0 0 1 1-1h11",
     "fill": "M4 13 11 6l7 7-6 6H9zM11 6 8 3M20 15c1 2 2 3 2 4a2 2 0 0 1-4 0c0-1 1-2 2-4",
     "fit": "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
     "generate": "M12 3v4M12 17v4M3 12h4M17 12h4M6 6l2.5 2.5M15.5 15.5 18 18M18 6l-2.5 2.5M8.5 15.5 6 18",
@@ -38,11 +39,12 @@ PATHS = {
     ),
     "swap": "M4 8h14M14 4l4 4-4 4M20 16H6M10 12l-4 4 4 4",
     "trash": "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+    "upscale": "M14 4h6v6M20 4 10 14M19 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1h5",
     "undo": "M9 7l-4 4 4 4M5 11h10a5 5 0 0 1 0 10h-4",
     "warn": "M12 4 2.5 20h19zM12 10v4M12 17h.01",
 }
 
-TABS = ("generate", "inpaint", "merge", "models")
+TABS = ("generate", "inpaint", "upscale", "merge", "models")
 """The tabs there are; each has an icon of its name on the rail."""
 
 

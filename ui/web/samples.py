@@ -10,6 +10,7 @@ from pipelines.core.desk import Mixture, PreviewRequest
 from pipelines.core.error import Problem
 from pipelines.core.event import Event, Failed, Loading, Progress
 from pipelines.core.request import read_generate
+from pipelines.core.upscale import UpscaleRequest
 from pipelines.jobs.queue import JobView
 from ui.web.show import show
 from ui.web.words import Words
@@ -93,6 +94,57 @@ def canvas_states(words: Words) -> dict[str, dict[str, Any]]:
         "error": size | {"problem": view(Failed(problem=refused))},
         "disabled": size | {"obstacle": _worker_gone(words).problem},
     }
+
+
+def upscale_states(words: Words) -> dict[str, dict[str, Any]]:
+    """State -> what stands in for what the Upscale page really shows."""
+    before = {"id": "sample", "url": PICTURE, "width": 192, "height": 192, "name": "house.png"}
+    asked = UpscaleRequest(source="0" * 64, upscaler="starter-x4", factor=4.0, picture=REQUEST)
+    job = JobView(id="sample", request=asked, state="running", submitted=JOB_BEGAN, attempt=1)
+    tries = asked.model_copy(update={"noise_levels": (0, 20, 60, 120)})
+
+    def view(event: Event) -> dict[str, Any]:
+        return show(job, event, words).model_dump(mode="json")
+
+    def result(request: UpscaleRequest, index: int = 0, infotext: str = "Seams: 1.02") -> dict[str, Any]:
+        told = {"id": index, "index": index, "kind": "upscale", "asked": request.model_dump(mode="json")}
+        return _picture() | told | {"width": 768, "height": 768, "infotext": infotext}
+
+    refused = Problem(problem=words("upscale.sample"), fix=words("upscale.sample.fix"), field="tile")
+    running = Progress(picture=1, count=1, step=12, steps=40, seconds_left=9.0)
+    several = [result(tries, index) for index in range(4)]
+    rows = [
+        {"name": "boat.jpg", "state": "done", "source": before | {"id": "boat"}},
+        {"name": "house.png", "state": "running", "source": before, "line": words("stage.tile", tile=3, tiles=12)},
+        {"name": "notes.png", "state": "broken", "problem": _no_picture(words).model_dump()},
+        {"name": "purple castle at sunset.png", "state": "queued", "source": before | {"id": "castle"}},
+    ]
+    costs = [
+        (words("upscale.cost.time"), words("upscale.time.seconds", n=9)),
+        (words("upscale.cost.tiles"), "40"),
+        (words("upscale.cost.memory"), "1.2 GB"),
+        (words("upscale.cost.file"), "1.1 MB"),
+    ]
+    size = {"before": before, "costs": costs}
+    return {
+        "empty": {"name": "empty", "obstacle": words("upscale.no_picture")},
+        "source": size | {"name": "source"},
+        "loading": size | {"name": "running", "view": view(Loading(model="starter-x4", size=2_500_000))},
+        "running": size | {"name": "running", "view": view(running), "preview": PICTURE},
+        "done": size | {"name": "done", "after": result(asked)},
+        "kept": size | {"name": "done", "after": result(asked, infotext="Finished: 46%")},
+        "side": size | {"name": "done", "after": result(asked), "mode": "side"},
+        "levels": size | {"name": "done", "after": several[0], "mode": "levels", "siblings": several},
+        "batch": size
+        | {"name": "running", "view": view(running), "preview": PICTURE}
+        | {"rows": [{"key": str(k), "images": [], "share": 0.25} | row for k, row in enumerate(rows)]},
+        "error": size | {"name": "error", "view": view(Failed(problem=refused))},
+        "disabled": size | {"name": "source", "obstacle": f"{refused.problem}; {refused.fix}"},
+    }
+
+
+def _no_picture(words: Words) -> Problem:
+    return Problem(problem=words("canvas.no_image"), fix=words("canvas.no_image.fix"))
 
 
 def _worker_gone(words: Words) -> Problem:

@@ -29,12 +29,13 @@ from pipelines.core.event import (
 from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.request import GenerateRequest
 from pipelines.core.sheet import SheetRequest
+from pipelines.core.upscale import UpscaleRequest
 from pipelines.jobs.queue import JobView
 from ui.web.fixes import Fix, fixes
 from ui.web.words import Words
 
 SHORT_PROMPT = 60
-PAINTS = (GenerateRequest, PreviewRequest, InpaintRequest, SheetRequest)
+PAINTS = (GenerateRequest, PreviewRequest, InpaintRequest, SheetRequest, UpscaleRequest)
 """What makes pictures."""
 
 
@@ -109,6 +110,9 @@ def show(job: JobView, event: Event | None, words: Words) -> View:
         painted = request.painted
         asked = {"count": painted.count, "width": painted.width, "height": painted.height}
         view = view.model_copy(update={"prompt": shorten(painted.prompt), **asked})
+    if isinstance(request, UpscaleRequest):
+        name = words("upscale.queue", name=request.upscaler)
+        view = view.model_copy(update={"prompt": name, "count": request.pictures})
     return view.model_copy(update=_changes(job, event or latest(job), words))
 
 
@@ -137,11 +141,11 @@ def _changes(job: JobView, event: Event, words: Words) -> dict[str, Any]:  # noq
             title = words("stage.loading", model=model)
             return {"stage": Stage.LOADING, "title": title, "line": words("stage.loading.size", size=memory(size))}
         case Progress():
-            return _progress(event, words)
+            return _progress(job, event, words)
         case Preview() | PictureSaved() | Restarted() | Noted() | Compared() | Hashed() | Masked():
             if job.progress is None:
                 return _work(job, words)
-            return _progress(job.progress, words)
+            return _progress(job, job.progress, words)
         case Worked():
             return _work(job, words)
         case Finished():
@@ -170,7 +174,7 @@ def _work(job: JobView, words: Words) -> dict[str, Any]:
     return {**said, "line": line, "share": share}
 
 
-def _progress(at: Progress, words: Words) -> dict[str, Any]:
+def _progress(job: JobView, at: Progress, words: Words) -> dict[str, Any]:
     line = words("stage.picture", picture=at.picture, count=at.count) if at.count > 1 else ""
     last_line = words("stage.stops_after")
     if at.seconds_left is not None:
@@ -179,13 +183,19 @@ def _progress(at: Progress, words: Words) -> dict[str, Any]:
         last_line = f"{last_line} · {_duration(at.seconds_left * _share_of_this(at), words)}"
     return {
         "stage": Stage.RUNNING,
-        "title": words("stage.step", step=at.step, steps=at.steps) if at.step else words("stage.starting"),
+        "title": _title(job, at, words),
         "line": line,
         "last_line": last_line,
         "share": at.step / at.steps,
         "picture": at.picture,
         "count": at.count,
     }
+
+
+def _title(job: JobView, at: Progress, words: Words) -> str:
+    if isinstance(job.request, UpscaleRequest):
+        return words("stage.tile", tile=at.step, tiles=at.steps) if at.steps > 1 else words("stage.enlarging")
+    return words("stage.step", step=at.step, steps=at.steps) if at.step else words("stage.starting")
 
 
 def _share_of_this(at: Progress) -> float:

@@ -11,7 +11,7 @@ from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web import offers
 from ui.web.icons import PATHS, mask_css
 from ui.web.services import WebServices
-from ui.web.tabs import generate, inpaint, merge, models
+from ui.web.tabs import generate, inpaint, merge, models, upscale
 from ui.web.theme import theme
 from ui.web.widgets.fields import ModelPicker
 from ui.web.widgets.panel import ASSETS, asset
@@ -19,7 +19,7 @@ from ui.web.widgets.stage import StatusPanel
 from ui.web.words import Words
 
 PLAIN_STYLES = ("tokens.css", "gradio.css")
-OUR_STYLES = ("app.css", "stage.css", "shelf.css", "desk.css", "canvas.css", "phone.css")
+OUR_STYLES = ("app.css", "stage.css", "shelf.css", "desk.css", "canvas.css", "upscale.css", "phone.css")
 """Nested in Gradio's container, so that they outrank its own rules for buttons and texts."""
 SCRIPTS = (
     "easel.js", "theme.js", "live.js", "pictures.js", "form.js", "keys.js", "views.js", "details.js", "strip.js",
@@ -27,7 +27,9 @@ SCRIPTS = (
     "mixer.js", "weightmenu.js", "deskbar.js", "deskside.js", "deskloras.js", "desksave.js", "sheets.js", "finding.js",
     "forecast.js", "lorarows.js", "fields.js", "maskfiles.js", "maskbits.js", "maskstore.js", "maskhistory.js",
     "canvasdefaults.js", "canvasstate.js", "repaint.js", "canvasview.js", "canvascursor.js", "canvashand.js",
-    "canvasbar.js", "canvasside.js", "canvasbatch.js", "canvasfind.js", "canvasstrip.js",
+    "canvasbar.js", "canvasside.js", "canvasbatch.js", "canvasfind.js", "canvasstrip.js", "upscaledefaults.js",
+    "bitmaps.js", "upscalestate.js", "upscalefiles.js", "upscaleforecast.js", "upscalework.js", "upscaleview.js",
+    "upscalehand.js", "upscalebar.js", "upscaleparts.js", "upscaleside.js",
 )  # fmt: skip
 """Loaded from <head>, in this order; a widget's own script comes with the widget."""
 
@@ -64,6 +66,7 @@ def build(services: WebServices, words: Words) -> gr.Blocks:
         with gr.Tabs(elem_id="pages"):
             tab = generate.generate_tab(services, words)
             inpaint.inpaint_tab(words)
+            upscale.upscale_tab(words)
             merge.merge_tab(words)
             models.models_tab(words)
         generate.wire(tab, model, page, services, words)

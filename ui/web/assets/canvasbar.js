@@ -188,6 +188,15 @@ Easel.viewBar = view => {
     icon('next'),
     say('canvas.next'),
   );
+  const enlarge = make(
+    'button',
+    { class: 'btn sq', 'aria-label': say('picture.upscale'), title: say('picture.upscale.title'), onclick: send },
+    icon('upscale'),
+  );
+  function send() {
+    const { shown } = repaint;
+    Easel.upscale.send(Easel.pictures.readable(shown));
+  }
   const keep = say('picture.save');
   const save = make('a', { class: 'btn sq', 'aria-label': keep, title: keep }, icon('save'));
   const zoom = make('button', {
@@ -202,6 +211,7 @@ Easel.viewBar = view => {
     split,
     told,
     next,
+    enlarge,
     save,
     zoom,
   );
@@ -219,7 +229,7 @@ Easel.viewBar = view => {
     split.hidden = how !== 'after';
     split.value = view.split;
     split.style.setProperty('--range_progress', `${view.split}%`);
-    next.hidden = save.hidden = how === 'mask' || !shown;
+    next.hidden = enlarge.hidden = save.hidden = how === 'mask' || !shown;
     if (shown?.url) {
       save.href = shown.url;
       save.download = shown.file.split('/').at(-1);

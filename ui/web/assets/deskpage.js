@@ -19,7 +19,20 @@ const toInpaint = make(
   },
   icon('inpaint'),
 );
-preview.acts.append(sheets.menu.button, finding.button, toInpaint);
+const toUpscale = make(
+  'button',
+  {
+    class: 'btn sq',
+    'aria-label': say('picture.upscale'),
+    title: say('picture.upscale.title'),
+    onclick() {
+      const { shown } = Easel.mixing;
+      if (shown) Easel.upscale.send({ ...shown, known: true, asked: shown.request, request: shown.request.picture });
+    },
+  },
+  icon('upscale'),
+);
+preview.acts.append(sheets.menu.button, finding.button, toInpaint, toUpscale);
 
 const meaning = make('span');
 const rules = make('b', { hidden: true }, say('mixer.rules'));

@@ -6,6 +6,7 @@ addEventListener(
       event.preventDefault();
       if (document.querySelector('.deskpage')?.offsetParent) Easel.mixing.preview(true);
       else if (document.querySelector('.canvaspage')?.offsetParent) Easel.repaint.run();
+      else if (document.querySelector('.upscalepage')?.offsetParent) Easel.upscale.run();
       else Easel.form.asked.tell();
     }
     if (event.altKey && /^[1-7]$/.test(event.key)) {
@@ -17,6 +18,7 @@ addEventListener(
     }
     if (event.key === 'Escape' && !isClosingSomething(event.target)) {
       if (document.querySelector('.canvaspage')?.offsetParent) Easel.escapeCanvas();
+      else if (document.querySelector('.upscalepage')?.offsetParent) Easel.escapeUpscale();
       else Easel.escape?.();
     }
   },

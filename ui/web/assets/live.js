@@ -21,7 +21,7 @@ Easel.live = (() => {
     wait = FIRST_WAIT;
 
   const ENDS = new Set(['done', 'error']);
-  const PICTURES = new Set(['generate', 'inpaint']);
+  const PICTURES = new Set(['generate', 'inpaint', 'upscale']);
   const hasEnded = view => ENDS.has(view.stage);
 
   function connect() {

@@ -16,6 +16,8 @@ Easel.pictures = (() => {
   const readable = picture => ({
     ...picture,
     known: Boolean(picture.request),
+    kind: picture.request?.kind ?? '',
+    asked: picture.request,
     request: { prompt: '', ...(picture.request?.picture ?? picture.request) },
   });
 
@@ -71,6 +73,7 @@ Easel.pictures = (() => {
 
   return {
     changed,
+    readable,
     refresh,
     older,
     find,

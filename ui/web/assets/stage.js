@@ -38,6 +38,10 @@ const acts = {
     const picture = present();
     if (picture) Easel.repaint.send(picture);
   },
+  onUpscale: () => {
+    const picture = present();
+    if (picture) Easel.upscale.send(picture);
+  },
   onFix: fix => Easel.form.fill(fix.values, { run: true }),
 };
 
@@ -168,7 +172,7 @@ function onAnswer() {
 }
 
 async function onJob(view) {
-  if (view.kind === 'inpaint') {
+  if (view.kind !== 'generate') {
     if (Easel.live.hasEnded(view)) Easel.pictures.refresh(); // else shown where it is painted
     return;
   }

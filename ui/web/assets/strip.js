@@ -1,7 +1,8 @@
 // The filmstrip: newest left, a rule between jobs, older ones brought in while scrolling. One Tab stop; arrows move.
-Easel.strip = ({ onChoose, onLive }) => {
+// `name(picture)`: what a picture is called; `empty`: what stands there while there is none.
+Easel.strip = ({ onChoose, onLive, name = null, empty = null }) => {
   const { make, patch, say } = Easel;
-  const quiet = make('span', { class: 'quiet' }, say('strip.empty'));
+  const quiet = make('span', { class: 'quiet' }, empty ?? say('strip.empty'));
   const live = make(
     'button',
     { class: 'thumb busy', hidden: true, 'aria-label': say('strip.live'), onclick: onLive },
@@ -35,6 +36,9 @@ Easel.strip = ({ onChoose, onLive }) => {
     return text.length > SPOKEN ? `${text.slice(0, SPOKEN - 1).trimEnd()}…` : text;
   }
 
+  const called = ({ request, seed }) =>
+    say('strip.picture', { prompt: shortened(request.prompt) || say('queue.untitled'), seed });
+
   function thumb(picture) {
     if (!thumbs.has(picture.id)) {
       thumbs.set(
@@ -46,10 +50,7 @@ Easel.strip = ({ onChoose, onLive }) => {
             tabindex: -1,
             'aria-pressed': 'false',
             'data-id': picture.id,
-            'aria-label': say('strip.picture', {
-              prompt: shortened(picture.request.prompt) || say('queue.untitled'),
-              seed: picture.seed,
-            }),
+            'aria-label': (name ?? called)(picture),
             onclick: () => onChoose(picture.id),
           },
           make('img', { loading: 'lazy', src: picture.thumb, alt: '' }),

@@ -146,7 +146,7 @@ Easel.views = (() => {
     return { node: [box, notice, hud.node], update };
   }
 
-  function done({ onReuse, onDetails, onRepaint }) {
+  function done({ onReuse, onDetails, onRepaint, onUpscale }) {
     const image = make('img', { alt: '' });
     const { box, figure } = frame(1, 1, image);
     const save = make(
@@ -162,11 +162,14 @@ Easel.views = (() => {
     const reuse = button(say('picture.reuse'), { onclick: onReuse }, 'again');
     const repaintWords = { onclick: onRepaint, title: say('picture.repaint.title') };
     const repaint = button(say('picture.repaint'), repaintWords, 'inpaint');
+    const upscaleWords = { onclick: onUpscale, title: say('picture.upscale.title') };
+    const upscale = button(say('picture.upscale'), upscaleWords, 'upscale');
     const tools = make(
       'div',
       { class: 'hud tools', role: 'toolbar', 'aria-label': say('picture.tools') },
       reuse,
       repaint,
+      upscale,
       make('i', { class: 'sep' }),
       save,
       info,
@@ -185,7 +188,7 @@ Easel.views = (() => {
       save.download = picture.file.split('/').at(-1);
       patch.attribute(info, 'aria-pressed', details);
       reuse.disabled = !picture.known;
-      repaint.disabled = picture.missing;
+      repaint.disabled = upscale.disabled = picture.missing;
       lost.hidden = !picture.missing;
     }
 
