@@ -65,6 +65,13 @@ def held(device: torch.device) -> int:
     return int(torch.mps.driver_allocated_memory()) if device.type == "mps" else 0
 
 
+def unused(device: torch.device) -> int:
+    """Bytes that are free, and those that this process has taken from the device without using them."""
+    used, total = memory(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+    return max(0, total - used) + kept
+
+
 def give_back(device: torch.device) -> None:
     """What nobody uses any more goes back to the device."""
     gc.collect()

@@ -77,6 +77,13 @@ class EnlargerPlan(Blueprint):
         return self.pixels_per_latent * max(levels // 2, 1)
 
     @property
+    def least(self) -> int:
+        """The shortest side of a picture that its UNet can see: at the last level blocks mirror what lies at the edges,
+        and norms compare.
+        """
+        return 2 * self.multiple
+
+    @property
     def vae_overflows(self) -> bool:
         """Those of the x4 upscaler and of LDM are known to."""
         return self.way is not Way.LATENTS

@@ -1,5 +1,6 @@
 """Small models of chance that enlarge, in the true layouts: as stock diffusers saves them, and as a single file."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,10 @@ def ldm(seed: int = 0) -> LDMSuperResolutionPipeline:
     ).eval()  # fmt: skip
     vq = VQModel(
         block_out_channels=[32, 32, 32], down_block_types=["DownEncoderBlock2D"] * 3, layers_per_block=2,
-        up_block_types=["UpDecoderBlock2D"] * 3, latent_channels=3, num_vq_embeddings=64,
+        up_block_types=["UpDecoderBlock2D"] * 3, latent_channels=3, num_vq_embeddings=8,
     ).eval()  # fmt: skip
-    torch.nn.init.normal_(vq.quantize.embedding.weight)
+    with torch.no_grad():  # words far apart: else a latent in a thousand would fall to another one by rounding
+        vq.quantize.embedding.weight.copy_(6 * torch.tensor(list(product((-1.0, 1.0), repeat=3))))
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.0015, beta_end=0.0155, clip_sample=False, set_alpha_to_one=False
     )
