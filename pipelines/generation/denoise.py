@@ -31,10 +31,10 @@ class Denoised:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """After a window that is not the last of its look."""
+    """After a window of a look; or after all of it, when it was known."""
 
-    done: int
-    """Windows of this look."""
+    windows: int
+    """How many were seen."""
 
 
 def denoise(
@@ -42,7 +42,7 @@ def denoise(
 ) -> Iterator[Denoised | Looked]:
     """Walk from pure noise to the picture, or over the picture that is there; in float32 whatever the network does.
 
-    Tells of every move; of windows only when the denoiser looks through several.
+    Tells of every move, and of every window that is looked through.
     """
     leash = Leash()
     first = noise.draw()
@@ -97,12 +97,12 @@ def _answer(denoiser: Denoiser, x: Tensor, level: Level) -> Generator[Looked, No
         with torch.inference_mode():
             return denoiser.x0(x, level)
     look = denoiser.look(x, level)
-    while True:
+    while look.answer is None:
+        before = look.done
         with torch.inference_mode():
             look.go_on()
-        if look.answer is not None:
-            return look.answer
-        yield Looked(look.done)
+        yield Looked(look.done - before)
+    return look.answer
 
 
 class Leash:

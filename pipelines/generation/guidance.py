@@ -42,6 +42,7 @@ class GuidedDenoiser:
         self._halves = len(texts)
         self._texts = torch.cat([text.states.expand(canvas.pictures, -1, -1) for text in texts])
         self._added = added_conditions(model, conditioning, canvas)
+        self._hint = hint
         self._masked = under_the_mask(model, canvas) if hint is None else hint
 
     def level(self, sigma: float) -> Level:
@@ -60,8 +61,8 @@ class GuidedDenoiser:
     def _guided(self, scaled: Tensor, level: Level, place: Place | None) -> Tensor:
         """The network's output, (n, c, h, w) float32."""
         seen = scaled.to(self._dtype)
-        if self._masked is not None:
-            masked = self._masked if place is None else place.cut(self._masked)
+        masked = self._masked if place is None or self._hint is None else place.cut(self._hint)
+        if masked is not None:
             seen = torch.cat([seen, masked.to(self._dtype).expand(len(seen), -1, -1, -1)], dim=1)
         seen = torch.cat([seen, seen]) if self._halves == 2 else seen
         # Filled on the device: copying a number there would wait for the steps before.

@@ -43,8 +43,16 @@ class Decoder:
 def decode(model: LoadedModel, latents: Tensor, *, tiled: bool = False) -> Image.Image:
     """The picture of one latent (1, c, h/8, w/8). One at a time: a decoder needs more memory than all steps before.
 
-    A decoder that overflows is tried once more in float32. `tiled`: piece by piece, in less memory still. Raises
-    EaselError when there is still no picture, rather than hand out a black one.
+    `tiled`: piece by piece, in less memory still. Raises EaselError as `pixels_of`.
+    """
+    return _to_image(pixels_of(model, latents, tiled=tiled))
+
+
+def pixels_of(model: LoadedModel, latents: Tensor, *, tiled: bool = False) -> Tensor:
+    """(1, 3, h, w) float32, the picture in -1..1, of one latent (1, c, h/8, w/8).
+
+    A decoder that overflows is tried once more in float32. Raises EaselError when there is still no picture, rather
+    than hand out a black one.
     """
     with tiling(model.vae) if tiled else nullcontext():
         pixels = _decoded(model.vae, latents, model.vae_dtype)
@@ -59,7 +67,7 @@ def decode(model: LoadedModel, latents: Tensor, *, tiled: bool = False) -> Image
             else "lower CFG, or check the model's files",
             field="precision",
         )
-    return _to_image(pixels)
+    return pixels
 
 
 @torch.inference_mode()

@@ -1,7 +1,9 @@
 """A denoiser that looks through windows, one at a time: between them a walk can tell, stop and be taken up again."""
 
+import math
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from pipelines.core.stop import StopSignal
@@ -10,6 +12,34 @@ from pipelines.generation.levels import Level
 from pipelines.generation.memo import Memo
 from pipelines.generation.predictions import Prediction
 from pipelines.generation.windows import Blend, Place, Windows
+
+
+class Shapes:
+    """The shapes and colours of a picture, which what is painted over it keeps: all that is larger than details.
+
+    Iterative latent variable refinement (Choi et al. 2021, ILVR, eq. 5), on x0: the low frequencies are the picture's.
+    """
+
+    def __init__(self, picture: Tensor, detail: float) -> None:
+        """`picture`: (1, c, h, w) latents; `detail`: latents, the sigma of the Gaussian that divides."""
+        self._picture, self._sigma = picture, detail
+
+    def kept(self, x0: Tensor) -> Tensor:
+        """`x0` (n, c, h, w) with the picture's shapes and its own details."""
+        return x0 + _smooth(self._picture - x0, self._sigma)
+
+
+def _smooth(latents: Tensor, sigma: float) -> Tensor:
+    """Through a Gaussian, cut off at three sigma; the edges are repeated."""
+    reach = math.ceil(3 * sigma)
+    at = torch.arange(-reach, reach + 1, dtype=torch.float32, device=latents.device)
+    weights = torch.exp(-at.square() / (2 * sigma * sigma))
+    weights = weights / weights.sum()
+    for kernel, pad in ((weights[:, None], (0, 0, reach, reach)), (weights[None, :], (reach, reach, 0, 0))):
+        wider = torch.nn.functional.pad(latents, pad, mode="replicate")
+        each = kernel.expand(latents.shape[1], 1, *kernel.shape)
+        latents = torch.nn.functional.conv2d(wider, each, groups=latents.shape[1])
+    return latents
 
 
 class WindowDenoiser(Protocol):
@@ -35,12 +65,24 @@ class Windowed:
     from the same beginning asks `inner` only for what is missing, and comes to the same end, to the bit.
     """
 
-    def __init__(self, inner: WindowDenoiser, windows: Windows, stop: StopSignal, memo: Memo | None = None) -> None:
+    def __init__(
+        self, inner: WindowDenoiser, windows: Windows, stop: StopSignal, memo: Memo | None = None,
+        before: Tensor | None = None, shapes: "Shapes | None" = None,
+    ) -> None:  # fmt: skip
+        """`before`: (n, c, h, w), what `latest` shows where nothing is seen yet; `shapes`: what every look keeps."""
         self.prediction = inner.prediction
-        self.latest: Tensor | None = None
-        """The latest x0 of the whole, (n, c, h, w) float32, also while its windows come; None before the first."""
+        self.asked = 0
+        """Windows that `inner` was asked about."""
         self.inner, self.windows, self.stop, self.memo = inner, windows, stop, memo
         self._looks = 0
+        self._look: Look | None = None
+        self._before = before
+        self.shapes = shapes
+
+    @property
+    def latest(self) -> Tensor | None:
+        """The latest x0 of the whole, (n, c, h, w) float32, also while its windows come."""
+        return self._before if self._look is None else self._look.shown
 
     def level(self, sigma: float) -> Level:
         return self.inner.level(sigma)
@@ -55,22 +97,30 @@ class Windowed:
     def look(self, x: Tensor, level: Level) -> "Look":
         """The next look, ready to begin: one for every question of a solver, in their order."""
         self._looks += 1
-        return Look(self, self._looks, x, level)
+        self._look = Look(self, self._looks, x, level, self.latest)
+        return self._look
 
 
 class Look:
     """One look at the whole picture `x` (n, c, h, w), window by window."""
 
-    def __init__(self, by: Windowed, number: int, x: Tensor, level: Level) -> None:
-        """`number`: of the walk, from 1."""
+    def __init__(self, by: Windowed, number: int, x: Tensor, level: Level, before: Tensor | None) -> None:
+        """`number`: of the walk, from 1; `before`: what the look before has seen."""
         self.answer: Tensor | None = None
         """(n, c, h, w) float32 when it is complete."""
         self.places = by.windows.places(x.shape[-2], x.shape[-1])
         self.done = 0
         """Windows seen."""
         self._by, self._number, self._x, self._level = by, number, x, level
-        self._before = x if by.latest is None else by.latest
+        self._before = before
         self._blend = Blend(x.shape, by.windows, x.device) if len(self.places) > 1 else None
+
+    @property
+    def shown(self) -> Tensor | None:
+        """(n, c, h, w): what is seen so far, over what was seen before; None while that is not all of it."""
+        if self.answer is not None:
+            return self.answer
+        return self._before if self._blend is None or self._before is None else self._blend.whole(self._before)
 
     def go_on(self) -> None:
         """See the next window; or all at once, when a former walk has. Raises StoppedNow."""
@@ -78,39 +128,34 @@ class Look:
             raise StoppedNow
         known = self._recalled(self._key()) if self.done == 0 else None
         if known is not None and known.shape == self._x.shape:
-            self.done = len(self.places)
-            self._complete(known)
+            self.done, self.answer = len(self.places), known
             return
-        place = self.places[self.done]
-        if self._blend is None:
-            seen = self._by.inner.x0(self._x, self._level)
-        else:
-            seen = self._seen(place)
-            self._blend.add(place, seen)
+        seen = self._seen(self.places[self.done])
+        if self._blend is not None:
+            self._blend.add(self.places[self.done], seen)
         self.done += 1
         if self.done < len(self.places):
-            assert self._blend is not None
-            self._by.latest = self._blend.whole(self._before)
             return
         whole = seen if self._blend is None else self._blend.whole()
+        self.answer = whole if self._by.shapes is None else self._by.shapes.kept(whole)
         if self._by.memo is not None:
-            self._by.memo.keep(self._key(), whole)
+            self._by.memo.keep(self._key(), self.answer)
             self._by.memo.forget(self._key(number) for number in range(len(self.places)))
-        self._complete(whole)
 
     def _seen(self, place: Place) -> Tensor:
         """(n, c, high, wide) of the window that is next."""
+        if self._blend is None:
+            self._by.asked += 1
+            return self._by.inner.x0(self._x, self._level)
         key, window = self._key(self.done), place.cut(self._x)
         known = self._recalled(key)
         if known is not None and known.shape == window.shape:
             return known
+        self._by.asked += 1
         seen = self._by.inner.x0(window, self._level, place)
         if self._by.memo is not None:
             self._by.memo.keep(key, seen)
         return seen
-
-    def _complete(self, whole: Tensor) -> None:
-        self.answer = self._by.latest = whole
 
     def _recalled(self, key: str) -> Tensor | None:
         known = None if self._by.memo is None else self._by.memo.recall(key)

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -23,13 +22,13 @@ class Place:
     bottom: int
     right: int
 
-    def part(self, scale: int = 1) -> tuple[EllipsisType, slice, slice]:
-        """To take it out of a tensor (..., h * scale, w * scale)."""
-        return ..., slice(self.top * scale, self.bottom * scale), slice(self.left * scale, self.right * scale)
+    def part(self, scale: int = 1) -> tuple[slice, slice]:
+        """Its rows and columns of (h * scale, w * scale)."""
+        return slice(self.top * scale, self.bottom * scale), slice(self.left * scale, self.right * scale)
 
     def cut(self, whole: Tensor, scale: int = 1) -> Tensor:
         """What lies in it of `whole` (..., h * scale, w * scale)."""
-        return whole[self.part(scale)]
+        return whole[..., *self.part(scale)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,19 @@ class Windows:
     def places(self, height: int, width: int) -> tuple[Place, ...]:
         """Those that cover (h, w) latents, row by row; only one where the picture is no larger than a window."""
         high, wide = self.size(height, width)
-        rows, columns = _starts(height, high, self.overlap), _starts(width, wide, self.overlap)
+        rows, columns = self.starts(height, width)
         return tuple(Place(top, left, top + high, left + wide) for top in rows for left in columns)
+
+    def starts(self, height: int, width: int) -> tuple[list[int], list[int]]:
+        """The rows and the columns where windows begin."""
+        high, wide = self.size(height, width)
+        return _spread(height, high, self.overlap), _spread(width, wide, self.overlap)
+
+    def fades(self, height: int, width: int, scale: int = 1) -> tuple[Tensor, Tensor]:
+        """(high * scale,) and (wide * scale,): how much a window counts at each of its rows, and of its columns."""
+        sides, starts = self.size(height, width), self.starts(height, width)
+        down, across = (_faded(side, one, scale) for side, one in zip(sides, starts, strict=True))
+        return down, across
 
     def edges(self, height: int, width: int) -> tuple[list[int], list[int]]:
         """Columns and rows, in latents, where a window begins or ends within the picture: where a seam could be."""
@@ -60,11 +70,22 @@ class Windows:
         return sorted(columns), sorted(rows)
 
 
-def _starts(length: int, side: int, overlap: float) -> Sequence[int]:
+def _spread(length: int, side: int, overlap: float) -> list[int]:
     """Where windows of `side` begin along `length`."""
     stride = max(1, math.floor(side * (1 - overlap)))
     more = math.ceil((length - side) / stride)
     return [round(number * (length - side) / more) for number in range(more + 1)] if more else [0]
+
+
+def _faded(side: int, starts: Sequence[int], scale: int) -> Tensor:
+    """(side * scale,): 1, but less and less, and never 0, where it meets its neighbours.
+
+    Straight over the whole of the least overlap: no other fade has smaller steps from one place to the next.
+    """
+    overlap = side - max((b - a for a, b in pairwise(starts)), default=side)
+    ramp = max(1, min(overlap, side // 2)) * scale
+    at = (torch.arange(side * scale, dtype=torch.float32) + 0.5) / ramp
+    return torch.minimum(at, at.flip(0)).clamp(max=1)
 
 
 class Blend:
@@ -74,29 +95,15 @@ class Blend:
         """`shape`: (n, c, h, w) of the whole, float32."""
         self._total = torch.zeros(tuple(shape), device=device)
         self._weight = torch.zeros(tuple(shape[-2:]), device=device)
-        height, width = shape[-2:]
-        high, wide = windows.size(height, width)
-        down = _faded(high, _starts(height, high, windows.overlap))
-        across = _faded(wide, _starts(width, wide, windows.overlap))
+        down, across = windows.fades(shape[-2], shape[-1])
         self._mask = (down[:, None] * across[None]).to(device)
 
     def add(self, place: Place, seen: Tensor) -> None:
         """`seen`: (n, c, high, wide) float32 of one window."""
-        self._total[place.part()] += seen * self._mask
+        self._total[..., *place.part()] += seen * self._mask
         self._weight[place.part()] += self._mask
 
     def whole(self, otherwise: Tensor | None = None) -> Tensor:
         """(n, c, h, w): all windows so far, each place their weighted mean; `otherwise` where there is none yet."""
         mean = self._total / self._weight.clamp(min=torch.finfo(torch.float32).tiny)
         return mean if otherwise is None else torch.where(self._weight > 0, mean, otherwise)
-
-
-def _faded(side: int, starts: Sequence[int]) -> Tensor:
-    """(side,): 1, but less and less, and never 0, where it meets its neighbours.
-
-    Straight over the whole of the least overlap: no other fade has smaller steps from one latent to the next.
-    """
-    overlap = side - max((b - a for a, b in pairwise(starts)), default=side)
-    ramp = max(1, min(overlap, side // 2))
-    at = (torch.arange(side, dtype=torch.float32) + 0.5) / ramp
-    return torch.minimum(at, at.flip(0)).clamp(max=1)
