@@ -69,8 +69,8 @@ def _small(latent: Tensor) -> Tensor:
     scale = LARGEST / max(latent.shape[-2:])
     if scale >= 1:
         return latent
-    size = [max(1, round(side * scale)) for side in latent.shape[-2:]]
-    return torch.nn.functional.adaptive_avg_pool2d(latent, size)
+    height, width = (max(1, round(side * scale)) for side in latent.shape[-2:])
+    return torch.nn.functional.adaptive_avg_pool2d(latent, (height, width))
 
 
 @torch.inference_mode()
