@@ -193,9 +193,13 @@ def _progress(job: JobView, at: Progress, words: Words) -> dict[str, Any]:
 
 
 def _title(job: JobView, at: Progress, words: Words) -> str:
+    if isinstance(job.request, UpscaleRequest) and at.steps == 1:
+        return words("stage.enlarging")
+    if not at.step:
+        return words("stage.starting")
     if isinstance(job.request, UpscaleRequest):
-        return words("stage.tile", tile=at.step, tiles=at.steps) if at.steps > 1 else words("stage.enlarging")
-    return words("stage.step", step=at.step, steps=at.steps) if at.step else words("stage.starting")
+        return words("stage.tile", tile=at.step, tiles=at.steps)
+    return words("stage.step", step=at.step, steps=at.steps)
 
 
 def _share_of_this(at: Progress) -> float:

@@ -2,9 +2,22 @@
 Easel.details = (() => {
   const { make, icon, say } = Easel;
 
-  const facts = picture => {
-    const asked = picture.request;
+  /** Of a picture that was enlarged: by what; and how it was painted over, if it was. */
+  function enlarged({ asked, index }) {
+    const level = asked.noise_levels?.[index] ?? asked.noise_levels?.[0];
     return [
+      ['field.upscaler', [asked.upscaler, asked.second].filter(Boolean).map(Easel.upscaleName).join(' + ')],
+      ['upscale.strength', asked.strength || null],
+      ['upscale.noise', level],
+    ];
+  }
+
+  const isPainted = ({ kind, asked }) => kind !== 'upscale' || asked.strength > 0 || asked.noise_levels.length > 0;
+
+  const facts = picture => {
+    const asked = isPainted(picture) ? picture.request : {};
+    return [
+      ...(picture.kind === 'upscale' ? enlarged(picture) : []),
       ['field.negative_prompt', asked.negative_prompt],
       ['field.model', asked.model],
       ['field.vae', asked.vae],
@@ -13,7 +26,7 @@ Easel.details = (() => {
       ['field.schedule', Easel.names.schedule[asked.schedule] ?? asked.schedule],
       ['field.steps', asked.steps],
       ['field.cfg', asked.cfg],
-      ['field.seed', picture.seed],
+      ['field.seed', isPainted(picture) ? picture.seed : null],
       ['field.size', `${picture.width} × ${picture.height}`],
       ['field.clip_skip', asked.clip_skip],
       ['field.precision', Easel.names.precision[asked.precision] ?? asked.precision],

@@ -13,9 +13,10 @@ Easel.pictures = (() => {
    * A picture of another program, or of a newer Easel, says nothing of its settings that we could use. Of one that was
    * painted over another, those of the painting.
    */
+  const isKnown = request => Boolean(request && (request.kind !== 'upscale' || request.picture.prompt));
   const readable = picture => ({
     ...picture,
-    known: Boolean(picture.request),
+    known: isKnown(picture.request),
     kind: picture.request?.kind ?? '',
     asked: picture.request,
     request: { prompt: '', ...(picture.request?.picture ?? picture.request) },

@@ -73,11 +73,8 @@ Easel.upscaleResult = () => {
     Easel.form.fill(Object.fromEntries(fields));
   }
 
-  /** A number that the text of a picture tells: `Seams: 1.02`. */
-  const found = (text, name) => new RegExp(`\\b${name}: ([\\d.]+%?)`).exec(text ?? '')?.[1] ?? null;
-
   function facts({ seconds, asked, infotext }) {
-    const seams = found(infotext, 'Seams');
+    const seams = Easel.upscaleTold(infotext, 'Seams');
     const { noise_levels: levels = [], upscaler, strength } = asked;
     return [
       Easel.upscaleName(upscaler),
@@ -95,7 +92,7 @@ Easel.upscaleResult = () => {
     const { before } = stage;
     const after = `${picture.width} × ${picture.height}`;
     const sizes = before ? say('upscale.sizes', { before: `${before.width} × ${before.height}`, after }) : after;
-    const share = found(picture.infotext, 'Finished');
+    const share = Easel.upscaleTold(picture.infotext, 'Finished');
     patch.text(title, share ? say('upscale.kept', { n: share.replace('%', ' %') }) : sizes);
     patch.text(line, facts(picture).join(' · '));
     tools.classList.toggle('partly', Boolean(share));
@@ -106,6 +103,9 @@ Easel.upscaleResult = () => {
   }
   return { node: tools, show };
 };
+
+/** A number that the text of a picture tells: `Seams: 1.02`. */
+Easel.upscaleTold = (text, name) => new RegExp(`\\b${name}: ([\\d.]+%?)`).exec(text ?? '')?.[1] ?? null;
 
 /** An upscaler as people call it. */
 Easel.upscaleName = name => {

@@ -82,13 +82,19 @@ Easel.upscaleFiles = (() => {
     else await Easel.upscale.bring(async () => state.take(row.source, { name: row.name }));
   }
 
-  const ready = () => rows.filter(row => row.source && !row.job);
+  const isActive = () => rows.some(row => ['queued', 'running'].includes(row.state));
+
+  /** Those that a press asks for: what waits, or, when all have been asked for, all of them again. */
+  function ready() {
+    const fresh = rows.filter(row => row.source && !row.job);
+    return fresh.length || isActive() ? fresh : rows.filter(row => row.source);
+  }
 
   /** `send(row)` makes each a job; what is refused is said in its row, and the others go on. */
   async function submit(send) {
     for (const row of ready()) {
       try {
-        set(row, { state: 'queued', line: '', job: await send(row) });
+        set(row, { state: 'queued', line: '', problem: null, images: [], job: await send(row) });
       } catch (error) {
         set(row, { state: 'refused', problem: pair(error), job: 'none' });
       }
@@ -124,12 +130,6 @@ Easel.upscaleFiles = (() => {
     }
   }
 
-  /** All again, with other settings. */
-  function again() {
-    rows = rows.map(row => (row.source ? { ...row, state: 'ready', job: null, problem: null, images: [] } : row));
-    tell();
-  }
-
   async function stop() {
     const active = rows.filter(row => ['queued', 'running'].includes(row.state));
     await Promise.all(active.reverse().map(row => Easel.live.stop(row.job, 'now')));
@@ -161,7 +161,6 @@ Easel.upscaleFiles = (() => {
     has,
     hear,
     settle,
-    again,
     stop,
     clear,
     summary,
@@ -169,7 +168,7 @@ Easel.upscaleFiles = (() => {
       return shown();
     },
     get isActive() {
-      return rows.some(row => ['queued', 'running'].includes(row.state));
+      return isActive();
     },
   };
 })();
@@ -192,13 +191,12 @@ Easel.upscaleFileList = () => {
   );
   const list = make('ul', { class: 'filelist', 'aria-label': say('upscale.files') });
   const stop = make('button', { class: 'btn danger', onclick: files.stop }, say('upscale.files.stop'));
-  const again = make('button', { class: 'btn', onclick: files.again }, icon('again'), say('upscale.files.again'));
   const node = make(
     'aside',
     { class: 'files', 'aria-label': say('upscale.files'), hidden: true },
     make('header', {}, make('div', { class: 'grow' }, title, line), close),
     list,
-    make('div', { class: 'acts' }, stop, again),
+    make('div', { class: 'acts' }, stop),
   );
 
   const ICONS = { done: 'check', broken: 'warn', refused: 'warn', failed: 'warn' };
@@ -250,7 +248,6 @@ Easel.upscaleFileList = () => {
     patch.text(line, files.summary());
     renew(list, rows.map(entry));
     stop.hidden = !files.isActive;
-    again.hidden = files.isActive || files.ready().length > 0 || !rows.some(row => row.source);
   }
   return { node, show };
 };

@@ -11,7 +11,8 @@ Easel.upscaleForecast = (() => {
     resting = 0,
     asking = 0;
 
-  const wanted = () => (state.source && state.upscaler() && state.hasSize() ? state.order() : null);
+  const isAsked = () => state.source && state.upscaler() && state.hasSize() && !Easel.upscale.sample;
+  const wanted = () => (isAsked() ? state.order() : null);
 
   function rest() {
     const key = JSON.stringify(wanted());

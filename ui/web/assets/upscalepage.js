@@ -177,7 +177,7 @@ function showStrip(stage) {
   const found = upscale.sample ? [stage.after].filter(Boolean) : upscale.results();
   strip.setPictures(found);
   const live = upscale.sample ? null : upscale.present();
-  strip.setLive(live?.view ?? null, live && Easel.live.preview(live.job));
+  strip.setLive(live?.view ?? null, live && (Easel.live.preview(live.job) ?? live.source?.url));
   strip.select(stage.name === 'done' ? stage.after.id : null);
   if (isShown() && found.length < ENOUGH && looked < 5 && Easel.pictures.older()) looked += 1;
 }
@@ -219,6 +219,6 @@ upscale.changed.on(show);
 Easel.upscaleForecast.changed.on(show);
 Easel.form.changed.on(show);
 Easel.live.news.connection.on(show);
-Easel.upscaleState.begin().then(files.settle).catch(console.warn);
+upscale.begin().then(files.settle).catch(console.warn);
 pretend();
 show();

@@ -5,6 +5,7 @@ Easel.upscaleState = (() => {
   const changed = signal(); // () settings, the picture at hand, or what is offered
   const FIRST = Easel.upscaleDefaults;
   const WORDS = ['prompt', 'negative_prompt', 'sampler', 'schedule', 'steps', 'cfg', 'loras'];
+  const OWN = [...WORDS, 'seed', 'model', 'vae', 'width', 'height', 'clip_skip']; // that stay with a picture
   let settings = { ...FIRST, ...memory.get('upscale') };
   let pretended, // stands in for the picture at hand; null: for none
     source = null, // { id, url, width, height, name, image, words }
@@ -54,16 +55,19 @@ Easel.upscaleState = (() => {
 
   /** `picture`: of ours, with what it was painted by. */
   function take(found, { name = '', picture = null } = {}) {
-    const words = picture?.known ? Object.fromEntries(WORDS.map(key => [key, picture.request[key]])) : null;
-    const seed = picture?.known ? picture.seed : null;
-    source = { ...found, name, image: picture?.id ?? null, words: words && { ...words, seed } };
+    const words = picture?.known ? ownWords(picture) : null;
+    source = { ...found, name, image: picture?.id ?? null, words };
     facts.set(found.id, found);
     memory.set('upscale.source', source);
-    if (words) {
-      const told = Object.entries({ ...words, seed }).filter(([, value]) => value !== undefined);
-      change(Object.fromEntries(told));
-    } else changed.tell();
+    if (words) change(Object.fromEntries(Object.entries(words).filter(([key]) => [...WORDS, 'seed'].includes(key))));
+    else changed.tell();
     return source;
+  }
+
+  /** What a picture was painted by. */
+  function ownWords({ request, seed }) {
+    const told = Object.entries({ ...request, seed }).filter(([key]) => OWN.includes(key));
+    return Object.fromEntries(told.filter(([, value]) => value !== undefined && value !== null));
   }
 
   function put(known) {
@@ -85,11 +89,12 @@ Easel.upscaleState = (() => {
     return facts.get(id);
   }
 
-  /** What is known of it by now. */
-  const known = id => {
+  /** What is known of it by now; it is asked for if need be. */
+  function known(id) {
+    if (!facts.has(id)) factsOf(id).then(changed.tell);
     const found = facts.get(id);
-    return found instanceof Promise ? null : (found ?? null);
-  };
+    return found instanceof Promise ? null : found;
+  }
 
   async function begin() {
     const last = memory.get('upscale.source');
@@ -125,8 +130,7 @@ Easel.upscaleState = (() => {
       const numbers = { steps: settings.free_steps, cfg: settings.free_cfg };
       return { ...pick(settings, ['prompt', 'negative_prompt']), ...numbers, seed };
     }
-    const said = Object.entries(of.words ?? {}).filter(([name]) => WORDS.includes(name) || name === 'seed');
-    return Object.fromEntries(said.filter(([, value]) => value !== undefined && value !== null));
+    return of.words ?? {};
   }
 
   const size = () =>
@@ -166,6 +170,7 @@ Easel.upscaleState = (() => {
     refresh,
     take,
     put,
+    ownWords,
     bring,
     bringImage,
     factsOf,

@@ -28,7 +28,8 @@ Easel.upscaleView = () => {
     make('em', {}, say('canvas.after')),
     make('i', { class: 'knob' }),
   );
-  const node = make('div', { class: 'upscale-area' }, sheet, labels, handle);
+  const kept = make('div', { class: 'keptline', hidden: true }, make('span', {}, say('upscale.kept.line')));
+  const node = make('div', { class: 'upscale-area' }, sheet, labels, kept, handle);
   const bitmaps = Easel.bitmaps(invalidate);
   const parts = new Map(); // layer -> { box, address }: of a larger picture the part that was looked at last
   let at = { z: 1, x: 0, y: 0 },
@@ -207,11 +208,13 @@ Easel.upscaleView = () => {
       const { width, height } = scene.frame;
       const top = Math.max(0, at.y),
         bottom = Math.min(node.clientHeight, at.y + height * at.z);
+      handle.style.setProperty('--py', `${Math.max(10, 62 - top)}px`); // below what floats above
       handle.style.height = `${Math.max(0, bottom - top)}px`;
       handle.style.transform = `translate(${at.x + (width * split * at.z) / 100}px, ${top}px)`;
       patch.attribute(handle, 'aria-valuenow', Math.round(split));
       patch.attribute(handle, 'aria-valuetext', say('upscale.split.at', { n: Math.round(split) }));
     }
+    placeKept(shown.length === 1);
     const several = shown.length > 1;
     labels.classList.toggle('above', upscale.mode === 'side');
     Easel.renew(
@@ -237,6 +240,16 @@ Easel.upscaleView = () => {
           ),
         ),
     );
+  }
+
+  /** Of a picture that was stopped: where what was finished ends. */
+  function placeKept(isAlone) {
+    const told = scene.name === 'done' && isAlone && Easel.upscaleTold(scene.after.infotext, 'Finished');
+    kept.hidden = !told;
+    if (!told) return;
+    const { width, height } = scene.frame;
+    kept.style.width = `${width * at.z}px`;
+    kept.style.transform = `translate(${at.x}px, ${at.y + (height * at.z * parseFloat(told)) / 100}px)`;
   }
 
   const boxed = ([x, y], { w, h }) => ({ '--px': `${x}px`, '--py': `${y}px`, '--w': `${w}px`, '--h': `${h}px` });

@@ -22,7 +22,9 @@ Easel.upscale = (() => {
     if (!state.source && !Easel.upscaleFiles.rows.length) return 'upscale.no_picture';
     if (!state.upscaler()) return `upscale.none.${state.settings.way}`;
     if (!state.hasSize()) return 'upscale.no_size';
-    if (Easel.upscaleFiles.rows.length && !Easel.upscaleFiles.ready().length) return 'upscale.files.nothing';
+    const files = Easel.upscaleFiles;
+    if (files.rows.length && !files.ready().length)
+      return files.isActive ? 'upscale.files.busy' : 'upscale.files.nothing';
     return null;
   }
 
@@ -99,6 +101,7 @@ Easel.upscale = (() => {
       if (told.images.length > 1) mode = 'levels';
       else if (mode === 'levels') mode = 'split';
     }
+    Easel.upscaleForecast.again(); // now it is known how long this takes
     Easel.pictures.refresh();
   }
 
@@ -161,10 +164,8 @@ Easel.upscale = (() => {
     const found = await state.factsOf(picture.asked.source);
     if (chosen !== picture || !found) return;
     const own = state.source?.id === found.id ? state.source : found;
-    state.put({ name: '', image: null, words: wordsOf(picture), ...own });
+    state.put({ name: '', image: null, words: picture.known ? state.ownWords(picture) : null, ...own });
   }
-
-  const wordsOf = picture => (picture.request?.prompt ? { ...picture.request, seed: picture.seed } : null);
 
   /** Of several noise levels this one is right: the others give way, and the next picture begins with it. */
   function keep(picture) {
@@ -174,6 +175,16 @@ Easel.upscale = (() => {
     mode = 'split';
     state.change({ noise: picture.asked.noise_levels[picture.index], tries_several: false });
     changed.tell();
+  }
+
+  const lastShown = Number(sessionStorage.getItem('easel.upscale.shown'));
+  /** The result that was looked at when the page was left. */
+  async function begin() {
+    await state.begin();
+    const id = lastShown;
+    if (!id || chosen || present()) return;
+    await recall([id]);
+    if (pictures.get(id)?.kind === 'upscale' && !present()) await choose(pictures.get(id));
   }
 
   // Bringing pictures
@@ -238,6 +249,7 @@ Easel.upscale = (() => {
     return { ...sample, frame, part: before && [0, 0, before.width, before.height] };
   }
 
+  changed.on(() => sessionStorage.setItem('easel.upscale.shown', String(chosen?.id ?? '')));
   state.changed.on(changed.tell);
   Easel.pictures.changed.on(changed.tell);
 
@@ -252,6 +264,7 @@ Easel.upscale = (() => {
     results,
     siblings,
     hasLevels,
+    begin,
     choose,
     keep,
     openFile,
