@@ -307,6 +307,12 @@ class FolderReader(FolderFiles):
         """The plain file, else its fp16 variant (files ending in `.bin` or `.ckpt` are pickles, never opened)."""
         plain = self.folder / part.name / f"{part.weights}.safetensors"
         half = plain.with_name(f"{part.weights}.fp16.safetensors")
+        pickle = plain.with_suffix(".bin")
+        if pickle.is_file() and not (plain.is_file() or half.is_file()):
+            raise self._unusable(
+                f"lacks {self._relative(plain)}: its {pickle.name} is a pickle, and opening it can run code",
+                fix=f"convert that with app.py models convert, to {plain.name} beside it",
+            )
         return self._must_exist(half if half.is_file() and not plain.is_file() else plain)
 
 

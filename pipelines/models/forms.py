@@ -31,7 +31,8 @@ THIRDS = (View.QUERY, View.KEY, View.VALUE)
 
 
 def folder_as_file(blueprint: Blueprint, rounding: Rounding) -> list[Planned]:
-    """The tensors of a diffusers folder by their original names."""
+    """The tensors of a diffusers folder by their original names. Raises ModelUnusable for a model that enlarges."""
+    _must_paint(blueprint)
     known = architectures()[blueprint.family]
     parts = [*_unet_parts(blueprint.unet), *_vae_parts(blueprint.vae)]
     for tower, text in zip(blueprint.towers, known.text_encoders, strict=True):

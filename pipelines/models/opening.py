@@ -8,7 +8,6 @@ from pipelines.core.model import Family, ModelInfo
 from pipelines.models.architecture import architectures
 from pipelines.models.blueprint import Blueprint, Network
 from pipelines.models.enlargers import EnlargerPlan, reader_of
-from pipelines.models.folder import FolderReader
 from pipelines.models.single import SingleFile, read_single
 
 
@@ -51,5 +50,5 @@ def _whole_at(path: Path) -> Blueprint:
 def _vae_at(path: Path, family: Family) -> Network:
     """The VAE in a file or folder, with the numbers of `family`."""
     if path.is_dir():
-        return FolderReader(path, path.name).blueprint().vae
+        return reader_of(path, path.name).blueprint().vae
     return read_single(path, path.stem).vae_for(architectures()[family])
