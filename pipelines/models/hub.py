@@ -18,6 +18,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from pipelines.core.error import EaselError, InvalidRequest, ModelUnusable
+from pipelines.models.enlargers import LOW_RES, VQ
 from pipelines.models.folder import INDEX, PIPELINES, SCHEDULER, UNET, VAE
 from pipelines.models.headers import DamagedFile, read_header
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 HUB = "https://huggingface.co"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FOLDERS = frozenset(
-    {UNET.name, VAE.name, SCHEDULER.name}
+    {UNET.name, VAE.name, SCHEDULER.name, LOW_RES.name, VQ.name}
     | {piece.name for towers in PIPELINES.values() for tower in towers for piece in (tower.encoder, tower.tokenizer)}
 )
 """Those of a diffusers model that are read; safety checkers and the like stay where they are."""

@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.loaders.single_file_utils import (
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+    convert_open_clip_checkpoint,
+)
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -15,6 +20,7 @@ from pipelines.core.placement import Placement
 from pipelines.core.request import Precision
 from pipelines.models import budget
 from pipelines.models.forms import folder_as_file, write_as_folder
+from pipelines.models.hub import Listing, files_of
 from pipelines.models.loading import LoadedEnlarger
 from pipelines.models.opening import blueprint_of, enlarger_of
 from pipelines.models.residency import Residency
@@ -89,6 +95,26 @@ def test_they_keep_their_form(name: str, library: ModelLibrary, tmp_path: Path) 
         write_as_folder(plan, Rounding(None), tmp_path)
     with pytest.raises(ModelUnusable, match="keeps its form; use it as it is"):
         folder_as_file(plan, Rounding(None))
+
+
+def test_the_single_file_is_spelled_as_stock_reads_it() -> None:
+    made = x4()
+    tensors = x4_tensors(made)
+    unet = convert_ldm_unet_checkpoint(dict(tensors), made.unet.config)
+    vae = convert_ldm_vae_checkpoint(dict(tensors), made.vae.config)
+    text = convert_open_clip_checkpoint(made.text_encoder, dict(tensors), prefix="cond_stage_model.model.")
+    text = {name.removeprefix("text_model."): tensor for name, tensor in text.items()}  # as older releases name them
+    for network, theirs in ((made.unet, unet), (made.vae, vae), (made.text_encoder, text)):
+        wanted = network.state_dict()
+        assert theirs.keys() >= wanted.keys() and (theirs is text or len(theirs) == len(wanted))
+        assert all(torch.equal(theirs[name].reshape(tensor.shape), tensor) for name, tensor in wanted.items())
+
+
+def test_all_of_a_folder_is_fetched_from_the_hub(root: Path) -> None:
+    for name in ("x4", "latent", "ldm"):
+        files = [file.relative_to(root / name).as_posix() for file in (root / name).rglob("*") if file.is_file()]
+        listed = Listing.model_validate({"sha": "1", "siblings": [{"rfilename": file, "size": 1} for file in files]})
+        assert {one.path for one in files_of(listed, "author/model")} == set(files)
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
