@@ -27,6 +27,7 @@ from pipelines.core.presets import STARTER_MODELS
 from ui.cli.lora_commands import lora_app
 from ui.cli.mask_commands import mask
 from ui.cli.options import AttentionOption, DataOption, DeviceOption, Folders, Hardware, ModelsOption, folders
+from ui.cli.upscale_commands import upscale
 
 if TYPE_CHECKING:
     import uvicorn
@@ -143,6 +144,7 @@ def generate(  # noqa: PLR0913, PLR0917, a command is its options
 
 
 app.command()(mask)
+app.command()(upscale)
 
 
 @models_app.command("list")

@@ -1,6 +1,8 @@
 """What can be told of a request before it waits in the queue. No torch here."""
 
+from pipelines.core.error import InvalidRequest
 from pipelines.core.kinds import Request
+from pipelines.core.model import Task
 from pipelines.core.segment import SegmentRequest
 from pipelines.core.upscale import UpscaleRequest
 from pipelines.jobs.outlook import check_upscale
@@ -18,6 +20,11 @@ def check(models: ModelLibrary, sources: SourceStore, request: Request) -> None:
         case UpscaleRequest():
             check_upscale(request)
             model_of(models, request)
-            parts_of(models, request)
+            first = next(iter(parts_of(models, request)), None)
+            if request.noise_levels and (first is None or first.task is not Task.UPSCALING):
+                raise InvalidRequest(
+                    f"{request.upscaler!r} takes no noise level", fix="leave it out, or choose a diffusion upscaler",
+                    field="noise_levels",
+                )  # fmt: skip
             source = sources.facts(request.source)
             request.sized(source.width, source.height)

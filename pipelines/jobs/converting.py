@@ -11,7 +11,7 @@ from pipelines.core.event import Worked
 from pipelines.core.model import Kind, ModelInfo
 from pipelines.core.request import NumberFormat
 from pipelines.models.convert import unpickled
-from pipelines.models.folder import FolderReader
+from pipelines.models.enlargers import reader_of
 from pipelines.models.forms import folder_as_file, write_as_folder
 from pipelines.models.headers import SUFFIX
 from pipelines.models.opening import blueprint_of
@@ -58,7 +58,7 @@ def convert(info: ModelInfo, form: Form, target: Path) -> Iterator[Worked]:
             f"{info.name!r} looks at pictures and has only one form", fix="use it as it is", field="model"
         )
     if source.is_dir() and target.suffix == SUFFIX:
-        blueprint = FolderReader(source, info.name).blueprint()
+        blueprint = reader_of(source, info.name).blueprint()
         yield from _write_file(folder_as_file(blueprint, form.rounding), peculiar_of(blueprint).metadata, target)
     else:
         yield from _convert_file(source, info, form, target)

@@ -44,7 +44,7 @@ from pipelines.jobs.mixing import HeldMix
 from pipelines.jobs.orders import Order, ordered, strength_of
 from pipelines.jobs.repainting import Repainted, Repainting, repainted, repainting
 from pipelines.jobs.segmenting import segment
-from pipelines.jobs.upscaling import Means, upscale
+from pipelines.jobs.upscaling import Means, Redrawing, upscale
 from pipelines.jobs.virtual import Realiser
 from pipelines.jobs.worker import Work, ended
 from pipelines.models.asked import as_one, parts_of
@@ -71,6 +71,8 @@ class Subject:
     """Of a mix in memory: how it is made."""
     over: Repainting | None = None
     """A picture that is painted over."""
+    redraw: Redrawing | None = None
+    """The same of one that is painted over in tiles."""
 
 
 class Painter:
@@ -119,7 +121,8 @@ class Painter:
                     info = work.model or self._library.segmenter(request.model)
                     yield from segment(request, info, self._residency, self._sources, stop)
                 case UpscaleRequest() as request:
-                    means = Means(self._residency, self._files, self._sources)
+                    redraw = partial(self._redraw, work, stop)
+                    means = Means(self._residency, self._files, self._sources, redraw)
                     yield from upscale(request, work, self._parts(work), means, stop)
                 case request:
                     yield from self._keeper.perform(request, work.model, stop, self._parts(work))
@@ -138,8 +141,10 @@ class Painter:
         if isinstance(work.request, PreviewRequest):
             mixture, parts = work.request.mixture, tuple(map(self._realiser.real, parts))
             return Subject(as_one(mixture, parts), (), ordered(mixture, parts))
-        assert isinstance(work.request, GenerateRequest | InpaintRequest)
+        assert isinstance(work.request, GenerateRequest | InpaintRequest | UpscaleRequest)
         wanted = work.request.painted
+        if isinstance(work.request, UpscaleRequest):
+            parts = parts[len(work.request.upscalers) :]
         info = work.model or self._realiser.real(self._library.usable_now(wanted.model))
         loras = [(read_lora(Path(one.path), one.name), strength_of(asked))
                  for one, asked in zip(parts, wanted.loras, strict=True)]  # fmt: skip
@@ -156,6 +161,13 @@ class Painter:
             else:
                 yield event
         yield Stopped() if left > 0 and stop.after_picture else Finished(seconds=time.monotonic() - began)
+
+    def _redraw(self, work: Work, stop: StopSignal, redrawing: Redrawing) -> Iterator[Event | Painted]:
+        """A picture painted over in tiles by the model of `work`."""
+        subject = replace(self._subject(work), redraw=redrawing)
+        for event in self._thriftily(redrawing.how.request, subject, 0, stop):
+            assert not isinstance(event, Repainted)
+            yield event
 
     def _fill(self, sheet: SheetRequest, work: Work, stop: StopSignal) -> Iterator[Event]:
         """A sheet, cell by cell; each cell is a preview that knows its own settings."""
@@ -220,7 +232,9 @@ class Painter:
         for note in (note for one, _ in fits for note in warnings(one)):
             yield Noted(text=note)
         with applied(model, fits):
-            if subject.over is None:
+            if subject.redraw is not None:
+                yield from subject.redraw.painted(model, stop, thrift)
+            elif subject.over is None:
                 yield from generate(request, model, stop, first=first, thrift=thrift)
             else:
                 yield from repainted(subject.over, model, stop, first=first, thrift=thrift)

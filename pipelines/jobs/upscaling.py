@@ -1,44 +1,70 @@
-"""A request to upscale, made ready and done: what is read, which way it goes, and what of it is kept."""
+"""A request to upscale, made ready and done: which way it goes, how it is told of, and what of it is kept."""
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipelines.core.error import OutOfMemory, TooLarge
 from pipelines.core.event import Event, Finished, Loading, Noted, PictureSaved, Preview, Progress, Stopped
-from pipelines.core.model import ModelInfo
+from pipelines.core.model import Kind, ModelInfo
 from pipelines.core.placement import Phase
 from pipelines.core.stop import StopSignal
-from pipelines.core.upscale import RESAMPLERS, Format, Resampler, Sized, UpscaleRequest
-from pipelines.jobs.outlook import USUAL_TILE, Room, outlook, passes
+from pipelines.core.upscale import RESAMPLERS, Resampler, UpscaleRequest
+from pipelines.generation.generate import Happening, Painted
+from pipelines.generation.memo import FolderMemo
+from pipelines.generation.redraw import Redraw, redrawn
+from pipelines.generation.seam_score import seam_score
+from pipelines.jobs.enlarging import (
+    Brought,
+    Route,
+    as_pixels,
+    brought,
+    diffusion_rows,
+    in_bands,
+    network_route,
+    on_white,
+)
+from pipelines.jobs.growing import Growing, Pace
+from pipelines.jobs.outlook import USUAL_TILE, Room, outlook
 from pipelines.jobs.worker import Work
+from pipelines.models.blueprint import PIXELS_PER_LATENT
+from pipelines.models.budget import Thrift
+from pipelines.models.loading import LoadedModel
 from pipelines.models.memory import RanOut, watched
 from pipelines.models.residency import Residency
-from pipelines.storage.facts import open_picture, read_picture
-from pipelines.storage.pictures import PictureFiles, SavedPicture
-from pipelines.storage.pixels import SourcePicture, read_source
+from pipelines.storage.infotext import infotext
+from pipelines.storage.pictures import PictureFiles, SavedPicture, Streamed
 from pipelines.storage.sources import SourceStore
-from pipelines.storage.streaming import About, Shape, about, extended
-from pipelines.upscaling.alpha import revealed, with_alpha
-from pipelines.upscaling.flow import Flow, Seen, Size, blended, cut, plain, resized, through
-from pipelines.upscaling.networks import Upscaler, load_upscaler
-from pipelines.upscaling.tiles import Levels, Tiling
+from pipelines.storage.streaming import Shape, extended
+from pipelines.upscaling.flow import Flow, blended, cut, plain
+from pipelines.upscaling.networks import load_upscaler
+from pipelines.upscaling.superres import Wish
+from pipelines.upscaling.tiles import Levels
 
-PREVIEW_SIDE = 512
-"""Pixels."""
-PREVIEW_SECONDS = 0.5
 SMALLEST_TILE = 96
 """Pixels: where running out of memory is not met by less any more."""
+UNFINISHED = ".unfinished"
+"""The folder, below that of the pictures, for tiles of redraws that are not at their end."""
+KEPT_SECONDS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Redrawing:
+    """A picture that is painted over in tiles, whatever model does it."""
+
+    how: Redraw
+    pixels: NDArray[np.uint8]
+    memo: FolderMemo
+
+    def painted(self, model: LoadedModel, stop: StopSignal, thrift: Thrift) -> Iterator[Happening]:
+        """Raises RanOut."""
+        return redrawn(self.how, self.pixels, model, stop, memo=self.memo, thrift=thrift)
 
 
 @dataclass(frozen=True)
@@ -48,120 +74,8 @@ class Means:
     residency: Residency
     files: PictureFiles
     sources: SourceStore
-
-
-@dataclass(frozen=True)
-class Brought:
-    """The picture that is upscaled, and what is to become of it."""
-
-    request: UpscaleRequest
-    picture: SourcePicture
-    source: About
-    sized: Sized
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.picture.width, self.picture.height
-
-    @property
-    def large(self) -> tuple[int, int]:
-        """Width and height before it is cut."""
-        return self.sized.width, self.sized.height
-
-    @property
-    def kind(self) -> type[np.uint8] | type[np.uint16]:
-        """Of the numbers that are saved."""
-        return np.uint16 if self.picture.array.dtype == np.uint16 and self.request.output is Format.PNG else np.uint8
-
-    @property
-    def channels(self) -> int:
-        return 3 if self.request.output is Format.JPEG else int(self.picture.array.shape[2])
-
-    def seen(self, rows: slice, columns: slice) -> Levels:
-        """(h, w, c), 0 to 1."""
-        return levels_of(self.picture.array[rows, columns])
-
-
-def levels_of(pixels: NDArray[Any]) -> Levels:
-    """(h, w, c) of 8 or 16 bit -> 0 to 1."""
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-
-
-def brought(request: UpscaleRequest, sources: SourceStore) -> Brought:
-    """Raises UnknownName for a picture that is gone, InvalidRequest for a size that cannot be."""
-    path = sources.path_of(request.source)
-    picture = read_source(path)
-    if picture.array.shape[2] == 4:
-        picture = replace(picture, array=revealed(picture.array))
-    with open_picture(path) as image:
-        source = about(image, read_picture(path).infotext, picture.profile)
-    return Brought(request, picture, source, request.sized(picture.width, picture.height))
-
-
-@dataclass
-class Pace:
-    """How far a picture is, and how long it will take: counted in tiles."""
-
-    index: int
-    count: int
-    steps: int
-    done: int = 0
-    began: float = field(default_factory=time.monotonic)
-
-    def progress(self) -> Progress:
-        past = time.monotonic() - self.began
-        left = past / self.done * (self.steps - self.done) if self.done else None
-        return Progress(
-            picture=self.index + 1, count=self.count, step=min(self.done, self.steps), steps=self.steps,
-            seconds_left=left,
-        )  # fmt: skip
-
-    def tile_done(self) -> Progress:
-        self.done += 1
-        return self.progress()
-
-
-class Growing:
-    """A small look at a picture that is being made: what is there of it over the one it comes from."""
-
-    def __init__(self, brought: Brought) -> None:
-        self._sized, self._told, self._rows = brought.sized, 0.0, 0
-        width, height = brought.sized.kept
-        by = min(1.0, PREVIEW_SIDE / max(width, height))
-        self._size = max(1, round(width * by)), max(1, round(height * by))
-        left, top, right, bottom = brought.sized.box
-        across, down = brought.picture.width / brought.sized.width, brought.picture.height / brought.sized.height
-        box = (left * across, top * down, right * across, bottom * down)
-        small = Image.fromarray(brought.picture.seen(slice(None), slice(None)))
-        self._image = small.resize(self._size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-
-    def add(self, rows: NDArray[Any]) -> None:
-        """The next rows of the result, 8 bit."""
-        height = self._sized.kept[1]
-        top, bottom = (round(at * self._size[1] / height) for at in (self._rows, self._rows + len(rows)))
-        self._rows += len(rows)
-        if bottom > top:
-            part = Image.fromarray(np.ascontiguousarray(rows[..., :3]))
-            self._image.paste(
-                part.resize((self._size[0], bottom - top), Image.Resampling.BOX, reducing_gap=2.0), (0, top)
-            )
-
-    def due(self) -> bool:
-        return time.monotonic() - self._told >= PREVIEW_SECONDS
-
-    def preview(self, pace: Pace) -> Preview:
-        self._told = time.monotonic()
-        held = BytesIO()
-        self._image.save(held, "JPEG", quality=85)
-        return Preview(picture=pace.index + 1, step=min(pace.done, pace.steps), jpeg=held.getvalue())
-
-
-@dataclass(frozen=True)
-class Route:
-    """How rows of the result come to be: through which networks, in how many tiles."""
-
-    rows: Flow
-    tiles: int
+    redraw: Callable[[Redrawing], Iterator[Event | Painted]]
+    """Paints over a picture with the model of the request."""
 
 
 def upscale(
@@ -231,9 +145,10 @@ class Task:
         began, request = time.monotonic(), self.brought.request
         yield from self._loaded()
         with watched(Phase.DENOISING):
-            route = self._route(tile)
-        pace, growing = Pace(index, request.pictures, max(1, route.tiles)), Growing(self.brought)
+            route = self._route(index, tile, stop)
+        pace, growing, facts = Pace(index, request.pictures, max(1, route.tiles)), Growing(self.brought), Facts()
         yield pace.progress()
+        flow = self._redrawn(route.rows, facts, stop) if request.strength else route.rows
         width, height = self.brought.sized.kept
         shape = Shape(width, height, self.brought.channels, self.brought.kind)
         finished = 0
@@ -241,11 +156,11 @@ class Task:
             with self.means.files.streamed(
                 request, self.brought.source, shape, index=index, job=self.work.job, to=self._target(index)
             ) as streamed:
-                for rows in self._watched(route.rows):
-                    if stop.now:
+                for rows in self._watched(flow):
+                    if stop.now and not request.strength:  # a redraw ends by itself
                         break
-                    if rows is None:
-                        yield pace.tile_done()
+                    if not isinstance(rows, np.ndarray):
+                        yield pace.tile_done() if rows is None else _of_picture(rows, index, request.pictures)
                         continue
                     finished += len(rows)
                     self._write(rows, streamed, growing)
@@ -256,11 +171,55 @@ class Task:
                 if finished < height:
                     for rows in self._rest(finished):
                         self._write(rows, streamed, growing)
-                    yield Noted(text=f"Stopped: the lower {1 - finished / height:.0%} are enlarged plainly")
-                saved = streamed.close(self._parameters(finished), time.monotonic() - began)
+                    facts.finished = finished / height
+                    yield Noted(text=f"Stopped: the lower {1 - facts.finished:.0%} are enlarged plainly")
+                saved = streamed.close(self._parameters(index, facts), time.monotonic() - began)
         except NothingYet:
             return
         yield _saved(saved)
+
+    def _redrawn(self, flow: Flow, facts: "Facts", stop: StopSignal) -> Flow:
+        """All rows, painted over in tiles; as they came, when a person stops the painting.
+
+        What was painted by then waits on the disk, and the same request goes on with it.
+        """
+        width, height = self.brought.sized.kept
+        whole, top = np.empty((height, width, self.brought.picture.array.shape[2]), np.uint8), 0
+        for rows in flow:
+            if stop.now:
+                return
+            if not isinstance(rows, np.ndarray):
+                yield rows
+                continue
+            whole[top : top + len(rows)] = as_pixels(rows, np.uint8)
+            top += len(rows)
+        request = self.brought.request
+        how = Redraw(request.picture, request.strength, request.overlap)
+        folder = self._unfinished()
+        painted = None
+        for event in self.means.redraw(Redrawing(how, np.ascontiguousarray(whole[..., :3]), FolderMemo(folder))):
+            if isinstance(event, Painted):
+                painted = np.asarray(event.image)
+            else:
+                yield event
+        if painted is None:
+            facts.finished = 0.0
+            yield Noted(text="Stopped: enlarged, and not yet redrawn; the same request goes on where it was")
+        else:
+            whole[..., :3] = painted
+            edges = how.windows.edges(-(-height // PIXELS_PER_LATENT), -(-width // PIXELS_PER_LATENT))
+            columns, lines = ([PIXELS_PER_LATENT * at for at in some] for some in edges)
+            facts.seams = seam_score(painted, columns, lines)
+            shutil.rmtree(folder, ignore_errors=True)
+        yield from in_bands(whole)
+
+    def _unfinished(self) -> Path:
+        """Where what is painted of this very request waits. What nobody has gone on with for a week goes."""
+        place = self.means.files.outputs / UNFINISHED
+        for old in place.iterdir() if place.is_dir() else ():
+            if old.stat().st_mtime < time.time() - KEPT_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        return place / hashlib.sha256(self.brought.request.model_dump_json().encode()).hexdigest()[:32]
 
     def _watched(self, rows: Flow) -> Flow:
         """Raises RanOut."""
@@ -272,7 +231,7 @@ class Task:
                     return
             yield some
 
-    def _write(self, rows: Levels, streamed: Any, growing: Growing) -> None:
+    def _write(self, rows: Levels, streamed: Streamed, growing: Growing) -> None:
         pixels = as_pixels(rows, self.brought.kind)
         if pixels.shape[2] == 4 and self.brought.channels == 3:
             pixels = on_white(pixels)
@@ -291,16 +250,22 @@ class Task:
     def _target(self, index: int) -> Path | None:
         return self.work.targets[index] if self.work.targets else None
 
-    def _parameters(self, finished: int) -> str:
-        request, height = self.brought.request, self.brought.sized.kept[1]
+    def _parameters(self, index: int, facts: "Facts") -> str:
+        """What its source said, or how it was painted; and how it was upscaled."""
+        request = self.brought.request
+        is_painted = bool(request.strength) or self._diffuses(request.upscaler)
+        text = infotext(request.painted, request.picture.seed) if is_painted else self.brought.source.parameters
         by = self.brought.sized.width / self.brought.size[0]
         second = {"Postprocess upscaler 2": request.second, "Postprocess upscaler 2 visibility": f"{request.blend:g}"}
         return extended(
-            self.brought.source.parameters,
+            text,
             {
+                "Denoising strength": f"{request.strength:g}" if request.strength else None,
+                "Noise level": request.noise_levels[index] if request.noise_levels else None,
                 "Postprocess upscale by": f"{by:.4g}", "Postprocess upscaler": request.upscaler,
                 **(second if request.second and request.blend else {}),
-                "Finished": f"{finished / height:.0%}" if finished < height else None,
+                "Seams": None if facts.seams is None else f"{facts.seams:.2f}",
+                "Finished": f"{facts.finished:.0%}" if facts.finished < 1 else None,
             },
         )  # fmt: skip
 
@@ -310,14 +275,30 @@ class Task:
             if info.name not in self.means.residency.loaded:
                 yield Loading(model=info.name, size=info.size)
 
-    def _route(self, tile: int) -> Route:
+    def _diffuses(self, name: str) -> bool:
+        return name in self.parts and self.parts[name].kind is not Kind.UPSCALER
+
+    def _route(self, index: int, tile: int, stop: StopSignal) -> Route:
         request = self.brought.request
-        route = self._through(request.upscaler, tile)
+        if self._diffuses(request.upscaler):
+            route = Route(self._resolved(index, tile, stop), 0)
+        else:
+            route = self._through(request.upscaler, tile)
         rows, tiles = route.rows, route.tiles
         if request.second and request.blend:
             other = self._through(request.second, tile)
             rows, tiles = blended(rows, other.rows, request.blend), tiles + other.tiles
         return Route(cut(rows, self.brought.sized.box), tiles)
+
+    def _resolved(self, index: int, tile: int, stop: StopSignal) -> Flow:
+        request = self.brought.request
+        painted, levels = request.picture, request.noise_levels
+        wish = Wish(
+            prompt=painted.prompt, negative_prompt=painted.negative_prompt, steps=painted.steps, cfg=painted.cfg,
+            seed=painted.seed, sampler=painted.sampler, noise_level=levels[index] if levels else None,
+        )  # fmt: skip
+        model = self.means.residency.lend_enlarger(self.parts[request.upscaler])
+        return diffusion_rows(model, self.brought, wish, stop, 0 if tile == USUAL_TILE else tile)
 
     def _through(self, name: str, tile: int) -> Route:
         """The whole picture, enlarged by one upscaler to the very size, in bands."""
@@ -328,62 +309,28 @@ class Task:
         return network_route(network, self.brought, tile)
 
 
+@dataclass
+class Facts:
+    """What is found out of a picture on its way."""
+
+    finished: float = 1.0
+    """A share."""
+    seams: float | None = None
+
+
+def _of_picture(event: Event, index: int, count: int) -> Event:
+    """What is told of one picture, told of several."""
+    match event:
+        case Progress():
+            return event.model_copy(update={"picture": index + 1, "count": count})
+        case Preview():
+            return event.model_copy(update={"picture": index + 1})
+        case _:
+            return event
+
+
 class NothingYet(Exception):
     """A person has stopped before anything was there to keep."""
-
-
-def network_route(network: Upscaler, brought: Brought, tile: int) -> Route:
-    """As often through the network as the size wants, then to the very size."""
-    enlarge, tiling = with_alpha(network, network.factor), _tiling(network, brought, tile)
-    size, tiles = brought.size, tiling.count(*brought.size)
-    rows = through(enlarge, network.factor, brought.seen, size, tiling)
-    for _ in range(passes(network.factor, brought.large[0] / size[0]) - 1):
-        size = (size[0] * network.factor, size[1] * network.factor)
-        tiles += tiling.count(*size)
-        rows = once_more(rows, size, partial(through, enlarge, network.factor), tiling)
-    size = (size[0] * network.factor, size[1] * network.factor)
-    return Route(resized(rows, size, brought.large, Resampler.LANCZOS), tiles)
-
-
-def _tiling(network: Upscaler, brought: Brought, tile: int) -> Tiling:
-    """As suits the network; one that wants to see all of a picture does, unless somebody says otherwise."""
-    if network.wants_all and not brought.request.tile:
-        tile = max(tile, *brought.size)
-    return Tiling(side=tile, multiple=network.multiple)
-
-
-def once_more(rows: Flow, size: Size, enlarge: Callable[[Seen, Size, Tiling], Flow], tiling: Tiling) -> Flow:
-    """A picture of `size` through the network again: all of it must be there first, and waits in a file."""
-    with TemporaryFile() as file:
-        whole: NDArray[np.uint16] | None = None
-        top = 0
-        for some in rows:
-            if some is None:
-                yield None
-                continue
-            if whole is None:
-                whole = np.memmap(file, np.uint16, "w+", shape=(size[1], size[0], some.shape[2]))
-            whole[top : top + len(some)] = as_pixels(some, np.uint16)
-            top += len(some)
-        assert whole is not None
-        yield from enlarge(partial(_part, whole), size, tiling)
-
-
-def _part(pixels: NDArray[Any], rows: slice, columns: slice) -> Levels:
-    return levels_of(pixels[rows, columns])
-
-
-def as_pixels(levels: Levels, kind: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
-    """0 to 1 -> 8 or 16 bit."""
-    most = np.float32(np.iinfo(kind).max)
-    return (levels.clip(0, 1) * most + np.float32(0.5)).astype(kind)
-
-
-def on_white(pixels: NDArray[Any]) -> NDArray[Any]:
-    """(h, w, 4) -> (h, w, 3), for formats that know no alpha."""
-    alpha = pixels[..., 3:].astype(np.float32) / np.iinfo(pixels.dtype).max
-    white = np.iinfo(pixels.dtype).max
-    return (pixels[..., :3] * alpha + white * (1 - alpha)).round().astype(pixels.dtype)
 
 
 def _saved(saved: SavedPicture) -> PictureSaved:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
+from pipelines.core.event import Event
 from pipelines.core.upscale import Resampler
 from pipelines.upscaling.tiles import Enlarge, Levels, Tiling, enlarged
 
-Flow = Iterator[Levels | None]
-"""Rows, or None: a tile is done, and its rows are not complete yet."""
+
+Flow = Iterator[Levels | Event | None]
+"""Rows; what else is to be told; or None: a tile is done, and its rows are not complete yet."""
 Seen = Callable[[slice, slice], Levels]
 """Rows and columns -> (h, w, c) of them."""
 Size = tuple[int, int]
@@ -45,8 +47,8 @@ def resized(flow: Flow, before: Size, after: Size, resampler: Resampler) -> Flow
     held = np.empty((0, before[0], 3), np.float32)
     start, top = 0, 0
     for rows in flow:
-        if rows is None:
-            yield None
+        if not isinstance(rows, np.ndarray):
+            yield rows
             continue
         held = np.concatenate([held, rows]) if len(held) else rows
         while top < after[1]:
@@ -91,15 +93,15 @@ def _resized(
 def blended(flow: Flow, other: Flow, share: float) -> Flow:
     """Two pictures of one size in one; `share` of the `other`. Both come in the same bands."""
     for rows in flow:
-        if rows is None:
-            yield None
+        if not isinstance(rows, np.ndarray):
+            yield rows
             continue
         mixed = None
         for also in other:
-            if also is not None:
+            if isinstance(also, np.ndarray):
                 mixed = rows * (1 - share) + also * share
                 break
-            yield None
+            yield also
         assert mixed is not None
         yield mixed
 
@@ -109,8 +111,8 @@ def cut(flow: Flow, box: tuple[int, int, int, int]) -> Flow:
     left, top, right, bottom = box
     start = 0
     for rows in flow:
-        if rows is None:
-            yield None
+        if not isinstance(rows, np.ndarray):
+            yield rows
             continue
         here = rows[max(0, top - start) : max(0, bottom - start), left:right]
         start += len(rows)

@@ -33,7 +33,7 @@ from ui.cli.generate import (
 )
 from ui.cli.over import Over
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif"})
 OWN = (
     "prompt", "negative_prompt", "model", "vae", "loras", "sampler", "schedule", "steps", "cfg", "seed", "clip_skip",
 )  # fmt: skip
@@ -97,13 +97,15 @@ def _pairs(over: Over) -> tuple[list[Over], list[Path]]:
     """Each picture with its mask, in the order of their names; then those that have none. Raises InvalidRequest."""
     if over.image is None:
         raise InvalidRequest("There is no picture whose settings could be taken", fix="name it with --image")
-    images = _pictures(over.image) if over.image.is_dir() else [over.image]
+    images = pictures_in(over.image) if over.image.is_dir() else [over.image]
     if not images:
-        raise InvalidRequest(f"There are no pictures in {str(over.image)!r}", fix="put PNG, JPEG or WebP files there")
+        raise InvalidRequest(
+            f"There are no pictures in {str(over.image)!r}", fix="put PNG, JPEG, WebP or AVIF files there"
+        )
     if over.mask is None or not over.mask.is_dir():
         return [replace(over, image=image) for image in images], []
     masks: dict[str, Path] = {}
-    for mask in _pictures(over.mask):
+    for mask in pictures_in(over.mask):
         if (other := masks.setdefault(mask.stem, mask)) is not mask:
             raise InvalidRequest(
                 f"{other.name} and {mask.name} are masks of the same picture", fix="take one away", field="mask"
@@ -117,7 +119,7 @@ def _pairs(over: Over) -> tuple[list[Over], list[Path]]:
     return pairs, [image for image in images if image.stem not in masks]
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
     """The pictures in `folder`, by name. Raises InvalidRequest."""
     try:
         found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.core.model import PAINTS, Family, Kind, ModelInfo
+from pipelines.core.model import Family, Kind, ModelInfo
 from pipelines.core.request import GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 from ui.web.services import WebServices
@@ -43,12 +43,12 @@ def usable(services: WebServices) -> list[ModelInfo]:
 
 
 def _can_paint(model: ModelInfo) -> bool:
-    return model.kind in PAINTS and model.problem is None
+    return model.paints and model.problem is None
 
 
 def model_choices(services: WebServices, words: Words) -> list[dict[str, str]]:
     """Every model that is not hidden, by family; those that cannot paint are last, and say why once they are chosen."""
-    shown = [model for model in _shown(services) if model.kind in PAINTS]
+    shown = [model for model in _shown(services) if model.paints]
     place = {family: k for k, family in enumerate(Family)}
     told = [(model, model.family) for model in shown if model.problem is None and model.family is not None]
     told.sort(key=lambda one: (not one[0].starter, place[one[1]]))
@@ -85,7 +85,7 @@ def _shown(services: WebServices) -> list[ModelInfo]:
 
 def model_sizes(services: WebServices) -> dict[str, list[dict[str, Any]]]:
     """The sizes each model is offered in; also one that is damaged just now, and may be whole again in a moment."""
-    asked = [model for model in services.models.list() if model.kind in PAINTS or model.damaged]
+    asked = [model for model in services.models.list() if model.paints or model.damaged]
     usual = first_size(services)[0]
     return {model.name: [size._asdict() for size in sizes(model.native_size or usual)] for model in asked}
 
