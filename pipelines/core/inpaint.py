@@ -117,6 +117,8 @@ class InpaintRequest(BaseRequest):
     @model_validator(mode="after")
     def _has_steps(self) -> Self:
         object.__setattr__(self, "model", self.picture.model)
+        if self.picture.hires is not None:  # of a picture that was made so; here its size is that of what is painted
+            object.__setattr__(self, "picture", self.picture.model_copy(update={"hires": None}))
         if self.walked < 1:
             need = "raise the strength" if self.strength == 0 else f"use {round(1 / self.strength + 0.5)} steps or more"
             raise InvalidRequest(

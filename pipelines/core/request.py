@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
+from math import ceil
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -90,6 +91,60 @@ class LoraChoice(Plain):
         return InvalidRequest(said.problem, fix=said.fix, field="loras")
 
 
+LATENT = "latent"
+"""The name of the upscaler that enlarges latents and no pictures."""
+LARGEST_HIRES = 8192
+"""Pixels of a side after the second pass."""
+
+
+class Hires(Plain):
+    """A second pass: the picture is enlarged, and painted over at its new size."""
+
+    model_config = ConfigDict(strict=True)
+
+    factor: float = Field(2.0, title="Hires scale", ge=1, le=4)
+    """Of both sides, which are rounded to multiples of 8."""
+    upscaler: str = Field("lanczos", title="Hires upscaler", min_length=1, max_length=1000)
+    """A resampler, `latent`, or a network by its name."""
+    strength: float = Field(0.5, title="Hires strength", ge=0, le=1)
+    """How much of the enlarged picture is painted anew, as in img2img."""
+    steps: int = Field(0, title="Hires steps", ge=0, le=1000)
+    """That are walked; 0: as many of the first pass's as the strength leaves."""
+    cfg: float | None = Field(None, title="Hires CFG", ge=0, le=30)
+    sampler: str | None = Field(None, title="Hires sampler")
+    prompt: str = Field("", title="Hires prompt", max_length=MAX_PROMPT)
+    negative_prompt: str = Field("", title="Hires avoid", max_length=MAX_PROMPT)
+    """These four: None or empty: those of the first pass."""
+
+    @classmethod
+    def explain(cls, error: ErrorDetails) -> InvalidRequest:
+        said = _explain(cls, error).as_problem
+        return InvalidRequest(said.problem, fix=said.fix, field="hires")
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _is_text(cls, text: str, info: ValidationInfo) -> str:
+        if "\0" in text:
+            raise _not_text(cls.model_fields[info.field_name or "prompt"].title or "Hires prompt", "hires")
+        return text
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, name: str | None) -> str | None:
+        return None if name is None else SAMPLERS.find(name, field="hires").key
+
+    def steps_of(self, first: int) -> int:
+        """What is asked of img2img after `first` steps of the first pass, so that the right number is walked."""
+        if not self.steps or not self.strength:
+            return first
+        steps = ceil(self.steps / self.strength)
+        return steps if int(steps * self.strength) >= self.steps else steps + 1
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height after the second pass."""
+        return round(width * self.factor / 8) * 8, round(height * self.factor / 8) * 8
+
+
 class GenerateRequest(BaseRequest):
     """Text to image: `count` pictures, seeds `seed`, `seed + 1`, ..."""
 
@@ -119,6 +174,8 @@ class GenerateRequest(BaseRequest):
     precision: Precision = Field(Precision.AUTO, title="Precision", strict=False)
     preview_every: int = Field(1, title="Preview every (steps)", ge=0, le=1000)
     """Steps between live previews; 0: none."""
+    hires: Hires | None = Field(None, title="Hires", strict=False)
+    """A second pass over the enlarged picture; None: none."""
 
     @field_validator("prompt", "negative_prompt")
     @classmethod
@@ -160,6 +217,48 @@ class GenerateRequest(BaseRequest):
                 field="seed",
             )
         return self
+
+    @model_validator(mode="after")
+    def _hires_goes_with_it(self) -> Self:
+        if self.hires is None:
+            return self
+        width, height = self.hires.size_of(self.width, self.height)
+        if max(width, height) > LARGEST_HIRES:
+            raise InvalidRequest(
+                f"With Hires the picture would be {width} x {height}",
+                fix=f"lower its scale: up to {LARGEST_HIRES:,} pixels on a side", field="hires",
+            )  # fmt: skip
+        if int(self.hires.steps_of(self.steps) * self.hires.strength) < 1:
+            raise InvalidRequest(
+                f"At strength {self.hires.strength:g} the second pass has no step of {self.steps} left",
+                fix="raise its strength or its steps", field="hires",
+            )  # fmt: skip
+        sampler = SAMPLERS.find(self.hires.sampler or self.sampler)
+        if self.schedule not in sampler.schedules:
+            label = SCHEDULES.find(self.schedule).label
+            raise InvalidRequest(
+                f"{sampler.label}, of the second pass, cannot follow the {label} schedule",
+                fix="use the sampler of the first", field="hires",
+            )  # fmt: skip
+        return self
+
+    @property
+    def second(self) -> Self | None:
+        """What the second pass is asked for, as img2img over the enlarged picture; None: there is none."""
+        if (hires := self.hires) is None:
+            return None
+        width, height = hires.size_of(self.width, self.height)
+        own = {
+            "sampler": hires.sampler, "cfg": hires.cfg, "prompt": hires.prompt or None,
+            "negative_prompt": hires.negative_prompt or None, "steps": hires.steps_of(self.steps),
+            "width": width, "height": height,
+        }  # fmt: skip
+        return self.model_copy(update={"hires": None, **{k: v for k, v in own.items() if v is not None}})
+
+    @property
+    def final_size(self) -> tuple[int, int]:
+        """Width and height of the pictures."""
+        return (self.width, self.height) if self.hires is None else self.hires.size_of(self.width, self.height)
 
     @property
     def pictures(self) -> int:

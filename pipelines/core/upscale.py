@@ -109,8 +109,8 @@ class UpscaleRequest(BaseRequest):
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         object.__setattr__(self, "model", self.picture.model if self.strength else self.upscaler)
-        if self.picture.count != 1:
-            object.__setattr__(self, "picture", self.picture.model_copy(update={"count": 1}))
+        if self.picture.count != 1 or self.picture.hires is not None:
+            object.__setattr__(self, "picture", self.picture.model_copy(update={"count": 1, "hires": None}))
         if self.strength and self.walked < 1:
             raise InvalidRequest(
                 f"At strength {self.strength} no step of {self.picture.steps} is left",

@@ -1,6 +1,7 @@
 """How long the job will still take, from the steps made so far."""
 
 import time
+from collections.abc import Sequence
 
 
 class Forecast:
@@ -9,9 +10,10 @@ class Forecast:
     A step of a batch is taken to last in proportion to its pictures: true on a CPU, cautious on a GPU.
     """
 
-    def __init__(self, sizes: list[int], steps: int) -> None:
+    def __init__(self, sizes: list[int], steps: int, later: Sequence[float] = ()) -> None:
+        """`later`: how long each step that follows these takes, as a multiple of one of these."""
         self._sizes = sizes
-        self._steps = steps
+        self._weights = [1.0] * steps + list(later)
         self._batch = -1
         self._stepping = Pace()
         self._finishing = Pace()
@@ -25,7 +27,7 @@ class Forecast:
 
     def step_done(self, step: int) -> float:
         """Seconds left for the whole job, after `step` (from 1) of the present batch."""
-        self._stepping.add(self._lap(), self._sizes[self._batch])
+        self._stepping.add(self._lap(), self._sizes[self._batch] * self._weights[step - 1])
         return self._left(step)
 
     def batch_done(self) -> None:
@@ -34,7 +36,7 @@ class Forecast:
 
     def _left(self, step: int) -> float:
         here, later = self._sizes[self._batch], sum(self._sizes[self._batch + 1 :])
-        steps = here * (self._steps - step) + later * self._steps
+        steps = here * sum(self._weights[step:]) + later * sum(self._weights)
         return steps * self._stepping.mean + (here + later) * self._finishing.mean
 
     def _lap(self) -> float:
@@ -47,9 +49,9 @@ class Pace:
     """The mean time of something."""
 
     def __init__(self) -> None:
-        self.seconds, self.units = 0.0, 0
+        self.seconds, self.units = 0.0, 0.0
 
-    def add(self, seconds: float, units: int) -> None:
+    def add(self, seconds: float, units: float) -> None:
         self.seconds += seconds
         self.units += units
 

@@ -15,7 +15,7 @@ from pipelines.generation.encoding import encode_pixels
 from pipelines.generation.guidance import StoppedNow
 from pipelines.generation.masks import Pixels
 from pipelines.generation.pictures import pixels_of
-from pipelines.generation.windows import Blend, Windows
+from pipelines.generation.windows import Blend, Windows, smooth
 from pipelines.models.blueprint import PIXELS_PER_LATENT
 from pipelines.models.loading import LoadedModel
 
@@ -89,6 +89,30 @@ def _as_bytes(pixels: Tensor) -> Pixels:
     """(h, w, 3) of -1..1 -> bytes."""
     levels: Pixels = (pixels / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).numpy()
     return levels
+
+
+def coloured(new: Pixels, old: Pixels, sigma: float) -> Pixels:
+    """`new` with the slow colours of `old`, both (h, w, 3) of the same size, their sides multiples of 8.
+
+    A VAE gives back what it is given in slightly other colours, more so the larger the picture is. `sigma`: in units
+    of 8 pixels, of the Gaussian that tells slow from quick. In place of `new`.
+    """
+    cells = [(side // PIXELS_PER_LATENT, PIXELS_PER_LATENT) for side in new.shape[:2]]
+    apart = np.empty((cells[0][0], cells[1][0], 3), np.float32)
+    for row in range(len(apart)):
+        rows = slice(row * PIXELS_PER_LATENT, (row + 1) * PIXELS_PER_LATENT)
+        step = old[rows].astype(np.float32) - new[rows]
+        apart[row] = step.reshape(PIXELS_PER_LATENT, *cells[1], 3).mean(axis=(0, 2))
+    slow = smooth(torch.from_numpy(apart).permute(2, 0, 1)[None], sigma)
+    slow = torch.nn.functional.pad(slow, (0, 0, 1, 1), mode="replicate")
+    for row in range(len(apart)):
+        rows = slice(row * PIXELS_PER_LATENT, (row + 1) * PIXELS_PER_LATENT)
+        fine = torch.nn.functional.interpolate(
+            slow[..., row : row + 3, :], scale_factor=PIXELS_PER_LATENT, mode="bilinear"
+        )
+        shift = fine[0, :, PIXELS_PER_LATENT : 2 * PIXELS_PER_LATENT].permute(1, 2, 0).numpy()
+        new[rows] = np.clip(new[rows] + shift, 0, 255).round()
+    return new
 
 
 def padded(pixels: Pixels, multiple: int, least: int) -> Pixels:

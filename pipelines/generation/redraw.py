@@ -26,7 +26,7 @@ from pipelines.generation.generate import Happening, Painted
 from pipelines.generation.ground import Ground
 from pipelines.generation.guidance import GuidedDenoiser, StoppedNow
 from pipelines.generation.knowledge import Canvas
-from pipelines.generation.large import decoded, encode_large, padded
+from pipelines.generation.large import coloured, decoded, encode_large, padded
 from pipelines.generation.masks import Pixels
 from pipelines.generation.memo import Memo
 from pipelines.generation.noise import Noise
@@ -43,6 +43,8 @@ from pipelines.models.memory import RanOut, watched
 
 LEAST = 64
 """Pixels of a side that a network is shown."""
+SLOW = 2.0
+"""How much further than its shapes the colours of a picture reach."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class _Redrawing:
     ) -> None:
         request = how.request
         self._how, self._pixels, self._model, self._stop, self._memo = how, pixels, model, stop, memo
+        self._whole = padded(pixels, PIXELS_PER_LATENT, LEAST)
         self._side = TILE if thrift.tiled else max(TILE, request.width, request.height)
         """Of a tile of the VAE, in pixels."""
         self._done = self._total = 0
@@ -108,6 +111,8 @@ class _Redrawing:
         with watched(Phase.DENOISING):
             latents = yield from self._walked(self._source())
         drawn = yield from self._decoded(latents)
+        if self._how.detail:
+            drawn = coloured(drawn, self._whole, SLOW * self._sigma(latents))
         height, width = self._pixels.shape[:2]
         image = Image.fromarray(np.ascontiguousarray(drawn[:height, :width]))
         yield Painted(0, self._how.request.seed, image, time.monotonic() - began)
@@ -117,8 +122,7 @@ class _Redrawing:
         known = None if self._memo is None else self._memo.recall("source")
         if known is not None:
             return known.to(self._model.device)
-        whole = padded(self._pixels, PIXELS_PER_LATENT, LEAST)
-        latents = encode_large(self._model, whole, self._side, self._stop)
+        latents = encode_large(self._model, self._whole, self._side, self._stop)
         if self._memo is not None:
             self._memo.keep("source", latents)
         return latents
@@ -127,7 +131,7 @@ class _Redrawing:
         """The latents of what is painted over `source`."""
         how, model, request = self._how, self._model, self._how.request
         inner = self._denoiser(source)
-        shapes = Shapes(source, how.detail * min(how.windows.size(*source.shape[2:]))) if how.detail else None
+        shapes = Shapes(source, self._sigma(source)) if how.detail else None
         windowed = Windowed(inner, how.windows, self._stop, self._memo, source, shapes)
         previewer, numerics = Previewer(model, request.preview_every), NUMERICS[request.sampler]
         _, channels, height, width = source.shape
@@ -149,6 +153,10 @@ class _Redrawing:
             if windowed.latest is not None and previewer.due(steps):
                 yield Preview(picture=1, step=self._done, jpeg=previewer.draw(windowed.latest))
         return latents
+
+    def _sigma(self, latents: Tensor) -> float:
+        """Latents, of the Gaussian that tells shapes from details."""
+        return self._how.detail * min(self._how.windows.size(latents.shape[2], latents.shape[3]))
 
     def _denoiser(self, source: Tensor) -> GuidedDenoiser:
         request = self._how.request

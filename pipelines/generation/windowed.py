@@ -1,9 +1,7 @@
 """A denoiser that looks through windows, one at a time: between them a walk can tell, stop and be taken up again."""
 
-import math
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from pipelines.core.stop import StopSignal
@@ -11,7 +9,7 @@ from pipelines.generation.guidance import StoppedNow
 from pipelines.generation.levels import Level
 from pipelines.generation.memo import Memo
 from pipelines.generation.predictions import Prediction
-from pipelines.generation.windows import Blend, Place, Windows
+from pipelines.generation.windows import Blend, Place, Windows, smooth
 
 
 class Shapes:
@@ -26,20 +24,7 @@ class Shapes:
 
     def kept(self, x0: Tensor) -> Tensor:
         """`x0` (n, c, h, w) with the picture's shapes and its own details."""
-        return x0 + _smooth(self._picture - x0, self._sigma)
-
-
-def _smooth(latents: Tensor, sigma: float) -> Tensor:
-    """Through a Gaussian, cut off at three sigma; the edges are repeated."""
-    reach = math.ceil(3 * sigma)
-    at = torch.arange(-reach, reach + 1, dtype=torch.float32, device=latents.device)
-    weights = torch.exp(-at.square() / (2 * sigma * sigma))
-    weights = weights / weights.sum()
-    for kernel, pad in ((weights[:, None], (0, 0, reach, reach)), (weights[None, :], (reach, reach, 0, 0))):
-        wider = torch.nn.functional.pad(latents, pad, mode="replicate")
-        each = kernel.expand(latents.shape[1], 1, *kernel.shape)
-        latents = torch.nn.functional.conv2d(wider, each, groups=latents.shape[1])
-    return latents
+        return x0 + smooth(self._picture - x0, self._sigma)
 
 
 class WindowDenoiser(Protocol):

@@ -107,3 +107,16 @@ class Blend:
         """(n, c, h, w): all windows so far, each place their weighted mean; `otherwise` where there is none yet."""
         mean = self._total / self._weight.clamp(min=torch.finfo(torch.float32).tiny)
         return mean if otherwise is None else torch.where(self._weight > 0, mean, otherwise)
+
+
+def smooth(latents: Tensor, sigma: float) -> Tensor:
+    """Through a Gaussian, cut off at three sigma; the edges are repeated."""
+    reach = math.ceil(3 * sigma)
+    at = torch.arange(-reach, reach + 1, dtype=torch.float32, device=latents.device)
+    weights = torch.exp(-at.square() / (2 * sigma * sigma))
+    weights = weights / weights.sum()
+    for kernel, pad in ((weights[:, None], (0, 0, reach, reach)), (weights[None, :], (reach, reach, 0, 0))):
+        wider = torch.nn.functional.pad(latents, pad, mode="replicate")
+        each = kernel.expand(latents.shape[1], 1, *kernel.shape)
+        latents = torch.nn.functional.conv2d(wider, each, groups=latents.shape[1])
+    return latents

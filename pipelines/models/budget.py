@@ -122,7 +122,11 @@ def weights_of(blueprint: Blueprint, numbers: Numbers) -> Weights:
 
 
 def work_of(blueprint: Blueprint, request: GenerateRequest, thrift: Thrift, numbers: Numbers) -> Work:
-    """What painting `request` takes besides the weights."""
+    """What painting `request` takes besides the weights: the more of its passes."""
+    if (second := request.second) is not None:
+        first = request.model_copy(update={"hires": None})
+        both = [work_of(blueprint, one, thrift, numbers) for one in (first, second)]
+        return Work(max(one.denoising for one in both), max(one.decoding for one in both))
     wide = numbers.map
     of_vae = BYTES[Precision.FP32] if blueprint.vae_overflows else wide
     pixels = request.width * request.height

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.core.error import EaselError
 from pipelines.core.program import program
-from pipelines.core.request import GenerateRequest, read_generate
+from pipelines.core.request import LATENT, GenerateRequest, read_generate
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
 
 MAX_INFOTEXT = 65_536
@@ -33,6 +33,7 @@ def infotext(request: GenerateRequest, seed: int) -> str:
         "Model": request.model,
         "VAE": request.vae or None,
         "LoRAs": "; ".join(f"{one.name} {one.unet:g} {one.text:g}" for one in request.loras) or None,
+        **_hires_settings(request),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         "RNG": "CPU",  # our noise is drawn on the CPU; A1111 assumes a GPU when this is missing
         "Version": program(),
@@ -40,6 +41,31 @@ def infotext(request: GenerateRequest, seed: int) -> str:
     line = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None)
     negative = f"{NEGATIVE} {request.negative_prompt}" if request.negative_prompt else ""
     return "\n".join(part for part in (request.prompt, negative, line) if part).strip()
+
+
+def _hires_settings(request: GenerateRequest) -> dict[str, Any]:
+    """As AUTOMATIC1111 names what it calls Hires. fix."""
+    if (hires := request.hires) is None:
+        return {}
+    return {
+        "Denoising strength": f"{hires.strength:g}",
+        "Hires upscale": f"{hires.factor:g}",
+        "Hires steps": hires.steps or None,
+        "Hires upscaler": HIRES_UPSCALERS.get(hires.upscaler, hires.upscaler),
+        "Hires sampler": hires.sampler and SAMPLERS.find(hires.sampler).label,
+        "Hires CFG Scale": None if hires.cfg is None else f"{hires.cfg:g}",
+        "Hires prompt": hires.prompt or None,
+        "Hires negative prompt": hires.negative_prompt or None,
+    }
+
+
+HIRES_UPSCALERS: Mapping[str, str] = {
+    "lanczos": "Lanczos",
+    "bicubic": "Bicubic",
+    "nearest": "Nearest",
+    LATENT: "Latent",
+}
+"""What the field calls those that are no networks."""
 
 
 def _quoted(value: str) -> str:
@@ -118,7 +144,9 @@ def restore(text: str) -> Restored:
     for name, value in (("prompt", info.prompt), ("negative_prompt", info.negative_prompt)):
         if value:
             (fields.update({name: value}) if _works({name: value}) else dropped.append(name))
-    for key, value in info.settings.items():
+    settings = dict(info.settings)
+    hires = {key: settings.pop(key) for key in HIRES_READERS if key in settings} if _is_hires(settings) else {}
+    for key, value in settings.items():
         if key in ("RNG", "Version"):
             continue
         found = _field(key, value)
@@ -126,7 +154,18 @@ def restore(text: str) -> Restored:
             fields |= found
         else:
             dropped.append(f"{key}: {value}"[:200])
+    for key, value in hires.items():
+        found = {**fields.get("hires", {}), **HIRES_READERS[key](value, fields)}
+        if found != fields.get("hires") and "factor" in found and _works({**fields, "hires": found}):
+            fields["hires"] = found
+        else:
+            dropped.append(f"{key}: {value}"[:200])
     return Restored(fields, tuple(dropped[:100]))
+
+
+def _is_hires(settings: Mapping[str, str]) -> bool:
+    """Whether they speak of a second pass: a strength alone is one of image to image."""
+    return any(HIRES_READERS[key](settings[key], {"width": 8, "height": 8}) for key in HIRES_SIZES if key in settings)
 
 
 def _works(fields: Mapping[str, Any]) -> bool:
@@ -169,6 +208,39 @@ def _loras(value: str) -> dict[str, Any]:
 def _whole(name: str) -> Callable[[str], dict[str, Any]]:
     return lambda value: {name: int(value)} if re.fullmatch(r"[0-9]{1,12}", value) else {}
 
+
+def _number(name: str) -> Callable[[str, Mapping[str, Any]], dict[str, Any]]:
+    return lambda value, _: {name: float(value)} if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", value) else {}
+
+
+def _resized(value: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """`1024x1536`: a scale of both sides, of what is known of the first size."""
+    sides, first = _size(value), (fields.get("width", 0), fields.get("height", 0))
+    if not (sides and all(first) and (sides["width"] or sides["height"])):
+        return {}
+    return {"factor": round(max(sides["width"] / first[0], sides["height"] / first[1]), 4)}
+
+
+def _upscaler(value: str, _: Mapping[str, Any]) -> dict[str, Any]:
+    """`Latent (bicubic)` and its relatives are all `latent` here."""
+    names = {label.casefold(): name for name, label in HIRES_UPSCALERS.items()}
+    name = LATENT if value.casefold().startswith("latent") else names.get(value.casefold(), value)
+    return {"upscaler": name}
+
+
+HIRES_SIZES = ("Hires upscale", "Hires resize")
+HIRES_READERS: Mapping[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
+    "Hires upscale": _number("factor"),
+    "Hires resize": _resized,
+    "Denoising strength": _number("strength"),
+    "Hires upscaler": _upscaler,
+    "Hires steps": lambda value, _: _whole("steps")(value),
+    "Hires sampler": lambda value, _: {"sampler": value},
+    "Hires CFG Scale": _number("cfg"),
+    "Hires prompt": lambda value, _: {"prompt": value},
+    "Hires negative prompt": lambda value, _: {"negative_prompt": value},
+}
+"""What the field writes of a second pass, the size first, and how each is read; the fields known before are told."""
 
 READERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "Steps": _whole("steps"),

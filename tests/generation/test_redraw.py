@@ -15,7 +15,7 @@ from pipelines.core.stop import StopMode, StopSignal
 from pipelines.generation.encoding import encode_pixels
 from pipelines.generation.generate import Happening, Painted, generate
 from pipelines.generation.ground import Ground
-from pipelines.generation.large import decoded, encode_large, padded
+from pipelines.generation.large import coloured, decoded, encode_large, padded
 from pipelines.generation.masks import Pixels
 from pipelines.generation.memo import FolderMemo
 from pipelines.generation.pictures import pixels_of
@@ -149,6 +149,17 @@ def test_tiles_from_the_top_when_memory_is_short(starter: LoadedModel) -> None:
     how, pixels = Redraw(ask(steps=2, width=640, height=64), 0.5), hills(640, 64)
     whole, sparing = (end_of(events_of(how, pixels, starter, thrift=Thrift(tiled=tiled))) for tiled in (False, True))
     assert 0 < np.abs(whole - sparing).mean() < 5
+
+
+def test_slow_colours_come_from_the_old_picture_and_details_from_the_new() -> None:
+    old, dots = hills(160, 96), np.zeros((96, 160, 3), int)
+    dots[::8, ::8] = 40
+    drifted = np.clip(old.astype(int) - [12, 4, -9] + dots, 0, 255).astype(np.uint8)
+    new = coloured(drifted.copy(), old, 2.0).astype(int)
+    assert np.abs((new - old).mean(axis=(0, 1))).max() < 0.6
+    assert (
+        abs((new[::8, ::8] - new[4::8, ::8]).mean() - (drifted[::8, ::8].astype(int) - drifted[4::8, ::8]).mean()) < 1
+    )
 
 
 def test_a_border_of_mirror_images_makes_a_side_whole() -> None:

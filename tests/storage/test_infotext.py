@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from pipelines.core.request import GenerateRequest
+from pipelines.core.request import GenerateRequest, Hires
 from pipelines.storage.infotext import MAX_INFOTEXT, infotext, read_infotext, restore
 
 REQUEST = GenerateRequest(
@@ -49,6 +49,47 @@ def test_a_picture_of_a1111_can_be_restored_as_far_as_we_can() -> None:
         "model": "v1-5-pruned",
     }  # fmt: skip
     assert restored.dropped == ("Model hash: 6ce0161689", "Lora hashes: a: 0123, b: 4567", "Denoising strength: 0.4")
+
+
+HIRES = REQUEST.model_copy(update={"clip_skip": 1, "hires": Hires(factor=1.5, strength=0.35, steps=12)})
+
+
+def test_a_second_pass_is_written_as_a1111_writes_it() -> None:
+    assert (
+        "Denoising strength: 0.35, Hires upscale: 1.5, Hires steps: 12, Hires upscaler: Lanczos, RNG: CPU"
+        in infotext(HIRES, 41)
+    )
+
+
+@pytest.mark.parametrize(
+    "hires",
+    [
+        Hires(),
+        Hires(factor=1.5, strength=0.35, steps=12, upscaler="latent"),
+        Hires(upscaler="4x-Some, Network", sampler="euler_a", cfg=7.5, prompt="a hill: closer", negative_prompt="fog"),
+    ],
+)
+def test_a_second_pass_can_be_restored(hires: Hires) -> None:
+    request = REQUEST.model_copy(update={"schedule": "automatic", "hires": hires})
+    restored = restore(infotext(request, 41))
+    assert GenerateRequest(**restored.fields) == request
+    assert restored.dropped == ()
+
+
+def test_a_second_pass_of_a1111_can_be_restored() -> None:
+    rest = "Steps: 20, Sampler: Euler a, Seed: 1, Size: 512x768, Denoising strength: 0.7, "
+    by_size = restore(f"a\n{rest}Hires resize: 1024x0, Hires upscaler: Latent (bicubic antialiased)").fields["hires"]
+    assert by_size == {"factor": 2.0, "strength": 0.7, "upscaler": "latent"}
+    odd = restore(f"a\n{rest}Hires upscale: 2, Hires upscaler: R-ESRGAN 4x+, Hires sampler: Use same sampler")
+    assert odd.fields["hires"] == {"factor": 2.0, "strength": 0.7, "upscaler": "R-ESRGAN 4x+"}
+    assert odd.dropped == ("Hires sampler: Use same sampler",)
+
+
+@pytest.mark.parametrize("size", ["Hires resize: 0x0", "Hires upscale: much", "Hires upscale: 9"])
+def test_a_second_pass_without_a_size_that_can_be_is_dropped(size: str) -> None:
+    restored = restore(f"a\nSteps: 20, Seed: 1, Size: 512x768, {size}, Hires steps: 5")
+    assert "hires" not in restored.fields
+    assert size in restored.dropped and "Hires steps: 5" in restored.dropped
 
 
 def test_settings_that_cannot_be_are_dropped_and_named() -> None:
