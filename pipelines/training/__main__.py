@@ -30,7 +30,7 @@ from transformers.utils import logging as transformers_logging
 
 from pipelines.core.error import EaselError
 from pipelines.core.presets import PRESETS, STARTER_MODELS
-from pipelines.training import evaluate, stages
+from pipelines.training import enlarged, evaluate, stages
 from pipelines.training.checkers.judge import JUDGE_FILE, open_judge
 from pipelines.training.curves import curves_sheet
 from pipelines.training.evaluate import Appraisal
@@ -38,8 +38,11 @@ from pipelines.training.exam import Score
 from pipelines.training.family import Family
 from pipelines.training.loop import Report, loss_curve
 from pipelines.training.model import open_model
+from pipelines.training.pictures import PictureSet
 from pipelines.training.recipe import RECIPES, LoraName, RecipeName
-from pipelines.training.stages import Product, Run
+from pipelines.training.run import Run
+from pipelines.training.stages import Product
+from pipelines.training.superres import MAX_LEVEL, open_superres
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import random_scene
 from pipelines.training.world.scene import Style
@@ -67,7 +70,9 @@ FamilyOption = Annotated[Path, typer.Option("--family", help="The folder of all 
 RUN = PRESETS.parent / "runs" / "starter"
 FAMILY = STARTER_MODELS
 MODEL = FAMILY / "flat"
+ENLARGING = FAMILY / "enlarge"
 JUDGE = FAMILY / "judge" / JUDGE_FILE
+HELD_OUT_SEED = 79
 PICTURES = (".png", ".webp", ".jpg", ".jpeg")
 
 
@@ -160,8 +165,10 @@ def _training_stage(group: typer.Typer, name: str, start: Callable[..., Iterator
 
 unet = typer.Typer(help="Train the UNet of a style.", no_args_is_help=True)
 lora = typer.Typer(help="Train a LoRA on the flat UNet.", no_args_is_help=True)
+superres = typer.Typer(help="Train the model that enlarges by diffusion.", no_args_is_help=True)
 app.add_typer(unet, name="unet")
 app.add_typer(lora, name="lora")
+app.add_typer(superres, name="superres")
 
 _training_stage(app, "text", stages.train_text, "Teach the text tower what captions say.")
 _training_stage(app, "vae", stages.train_vae, "Train the VAE, and bring its latents to SD's units.")
@@ -175,6 +182,14 @@ _training_stage(lora, "lora snowfall", partial(stages.train_lora, name=LoraName.
 _training_stage(app, "embedding", stages.train_embedding, "Find a new word's vector by textual inversion.")
 _training_stage(app, "judge", stages.train_judge, "Train the reader of pictures that `evaluate` needs.")
 _training_stage(app, "upscaler", stages.train_upscaler, "Train the network that makes pictures four times as large.")
+_training_stage(superres, "superres vae", stages.train_superres_vae, "Train its VAE: 4 pixels to a latent.")
+_training_stage(superres, "superres unet", stages.train_superres_unet, "Train its UNet, which sees the small picture.")
+
+
+@app.command()
+def adopt(model: ModelOption = MODEL, run: RunOption = RUN, recipe: RecipeOption = RecipeName.STARTER) -> None:
+    """Take the words of a finished model, in place of `tokenizer` and `text`, for what is trained beside it."""
+    stages.adopt_words(_run(run, recipe, "cpu", 1), model)
 
 
 @app.command(name="all")
@@ -285,6 +300,29 @@ def effects(
     looks = open_judge(judge)
     tried.sheet().save(out, optimize=True)
     typer.echo(json.dumps(asdict(tried.measure(looks, count)), indent=1))
+
+
+@app.command(name="enlarged")
+def enlarge(  # noqa: PLR0913, PLR0917, one for each option
+    model: ModelOption = ENLARGING,
+    out: OutOption = Path("enlarged.png"),
+    size: SizeOption = "128x128",
+    style: StyleOption = Style.FLAT,
+    count: Annotated[int, typer.Option(min=1, help="How many held-out drawings.")] = 6,
+    shown: Annotated[int, typer.Option(min=1, help="How many of them on the sheet.")] = 6,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Classifier-free guidance; 1 is none.")] = 1.0,
+    noise_level: Annotated[int, typer.Option(min=0, max=MAX_LEVEL, help="Noise on the small picture.")] = 20,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Enlarge drawings that were made small, beside Lanczos: figures as JSON, and a sheet to look at."""
+    torch.set_num_threads(threads)
+    (width, height), out = _size(size), _picture(out)
+    wanted = PictureSet(HELD_OUT_SEED, count, width, height, style, held_out=True)
+    manner = enlarged.Manner(steps, guidance, noise_level)
+    tried = list(enlarged.trials(open_superres(model), wanted, manner))
+    enlarged.trial_sheet(tried[:shown]).save(out)
+    typer.echo(json.dumps({way: asdict(found) for way, found in enlarged.measures(tried).items()}, indent=1))
 
 
 def _show(found: Appraisal) -> None:

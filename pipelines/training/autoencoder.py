@@ -1,4 +1,4 @@
-"""The VAE's beginning, its objective, and the end: an exact change of units that makes SD's 0.18215 true of it."""
+"""A VAE's beginning, its objective, and the end: an exact change of units that makes SD's scaling factor true of it."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from pipelines.training.networks import SCALING_FACTOR, zero
+from pipelines.training.networks import zero
 
 Crops = Callable[[int], Tensor]  # step -> pictures (n, 3, h, w) in -1..1
 
@@ -19,7 +19,7 @@ POSTERIOR_STD = 0.05  # of a latent's standard deviation, what the finished enco
 
 
 def start_as_identity(vae: AutoencoderKL) -> None:
-    """Initialise `vae` as an 8x8 average and its nearest-neighbour enlargement; training adds what is missing.
+    """Initialise `vae` as an average of squares and its nearest-neighbour enlargement; training adds what is missing.
 
     Reaches 27 dB about three times sooner than the default initialisation, which stalls near 18 dB.
     """
@@ -85,7 +85,7 @@ def _bias(conv: nn.Conv2d) -> Tensor:
 
 
 def latent_means(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """Posterior means (n, 4, h/8, w/8) of pictures (n, 3, h, w) in -1..1, in the VAE's own units."""
+    """Posterior means (n, 4, h/f, w/f) of pictures (n, 3, h, w) in -1..1, in the VAE's own units."""
     moments: Tensor = vae.quant_conv(vae.encoder(pictures))
     return moments.chunk(2, dim=1)[0]
 
@@ -107,7 +107,7 @@ class VaeObjective:
 
     The latents stay near zero by a small weight on their square: LDM's KL term (Rombach et al. 2022, eq. 25) with a
     fixed posterior variance is just that. `unit` is what a latent is multiplied with before it counts as about 1:
-    1 for a new VAE, 0.18215 for one whose statistics are folded.
+    1 for a new VAE, its scaling factor for one whose statistics are folded.
     """
 
     def __init__(self, vae: AutoencoderKL, crops: Crops, *, seed: int, unit: float = 1.0) -> None:
@@ -125,7 +125,8 @@ class VaeObjective:
 
 @torch.no_grad()
 def fold_statistics(vae: AutoencoderKL, latents: Sequence[Tensor]) -> None:
-    """Change the units of the latent space so that 0.18215 times a latent has mean 0 and variance 1 per channel.
+    """Change the units of the latent space so that the VAE's scaling factor (SD 1.x: 0.18215) times a latent has mean 0
+    and variance 1 per channel.
 
     `latents`, each (n, 4, h, w), are posterior means of many pictures in the present units, by size; every size counts
     the same. The change is exact: what the encoder's last 1x1 convolution multiplies and adds, the decoder's first one
@@ -134,14 +135,15 @@ def fold_statistics(vae: AutoencoderKL, latents: Sequence[Tensor]) -> None:
     moments = [torch.stack([some.mean((0, 2, 3)), some.square().mean((0, 2, 3))]) for some in latents]
     mean, square = torch.stack(moments).mean(0).to(vae.device)
     std = (square - mean.square()).sqrt()
-    gain = 1 / (SCALING_FACTOR * std)
+    unit = float(vae.config.scaling_factor)
+    gain = 1 / (unit * std)
     shift = -mean * gain
     n = len(gain)
     quant, post = vae.quant_conv, vae.post_quant_conv
     quant.weight[:n] *= gain[:, None, None, None]
     quant.bias[:n] = quant.bias[:n] * gain + shift
     quant.weight[n:] = 0
-    quant.bias[n:] = 2 * torch.log(torch.tensor(POSTERIOR_STD / SCALING_FACTOR))
+    quant.bias[n:] = 2 * torch.log(torch.tensor(POSTERIOR_STD / unit))
     post.bias -= post.weight[:, :, 0, 0] @ (shift / gain)
     post.weight /= gain[None, :, None, None]
 

@@ -26,9 +26,9 @@ CLIP_SKIP_SHARE = 0.15  # of the steps read the text tower's layer before the la
 CAP = 5.0  # of snr + 1
 
 
-def cumulative_alphas() -> Tensor:
-    """a_t for t = 0..999, from Stable Diffusion's `scaled_linear` betas 0.00085..0.012."""
-    schedule = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+def cumulative_alphas(first: float = 0.00085, last: float = 0.012) -> Tensor:
+    """a_t for t = 0..999, from `scaled_linear` betas; if none are named, Stable Diffusion's."""
+    schedule = DDPMScheduler(beta_start=first, beta_end=last, beta_schedule="scaled_linear")
     alphas: Tensor = schedule.alphas_cumprod
     return alphas
 
@@ -67,6 +67,12 @@ def _area_weights(batch: Batch) -> Tensor:
     return subject_weights(batch.boxes, *batch.latents.shape[-2:])
 
 
+def spread_times(n: int, generator: torch.Generator) -> Tensor:
+    """One time in each n-th of the range, so that every batch sees all noise levels."""
+    share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+    return (share * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
+
+
 class UnetObjective:
     """The loss of step k. A text tower with nothing to learn is only read."""
 
@@ -89,7 +95,7 @@ class UnetObjective:
         batch = self._examples(step)
         latents = batch.latents
         noise = torch.randn(latents.shape, generator=generator)
-        times = self._times(len(latents), generator)
+        times = spread_times(len(latents), generator)
         alphas = self._alphas[times]
         weights = step_weights(alphas).view(-1, 1, 1, 1) * _area_weights(batch)
         on = self._unet.device
@@ -100,11 +106,6 @@ class UnetObjective:
         predicted: Tensor = self._unet(shown.to(on), times.to(on), context).sample
         errors = (predicted.float() - velocity(latents, noise, alphas).to(on)).square()
         return torch.mean(weights.to(on) * errors)
-
-    def _times(self, n: int, generator: torch.Generator) -> Tensor:
-        """One time in each n-th of the range, so that every batch sees all noise levels."""
-        share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
-        return (share * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
 
     def _context(self, batch: Batch, *, skip: bool) -> Tensor:
         with torch.set_grad_enabled(self._words_learn):

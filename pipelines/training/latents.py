@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipelines.training.autoencoder import latent_means
 from pipelines.training.masks import mask_of
-from pipelines.training.networks import PIXELS_PER_LATENT, SCALING_FACTOR
+from pipelines.training.networks import PIXELS_PER_LATENT
 from pipelines.training.pictures import PictureSet, as_tensor, in_parts
 from pipelines.training.whole import write_whole
 from pipelines.training.world import WORLD
@@ -45,7 +45,7 @@ def encode(vae: AutoencoderKL, pixels: np.ndarray) -> np.ndarray:
         some = as_tensor(pixels[start : start + at_once]).to(vae.device)
         with torch.autocast(some.device.type, torch.bfloat16):
             means = latent_means(vae, some)
-        parts.append((SCALING_FACTOR * means.float()).half().cpu().numpy())
+        parts.append((vae.config.scaling_factor * means.float()).half().cpu().numpy())
     return np.concatenate(parts)  # a torch.cat would stumble over the caller's autocast
 
 
@@ -56,7 +56,7 @@ def encoded(
 
     A file's name tells what it was made of: these pictures, this encoder, this world.
     """
-    made_of = hashlib.sha256(f"{wanted} {masked} {WORLD} {_fingerprint(vae)}".encode()).hexdigest()
+    made_of = hashlib.sha256(f"{wanted} {masked} {WORLD} {fingerprint(vae)}".encode()).hexdigest()
     file = folder / f"{wanted.name}{'-masked' if masked else ''}-{made_of[:12]}.safetensors"
     if not file.is_file():
         arrays = _encode_all(vae, wanted, masked=masked, processes=processes)
@@ -64,7 +64,7 @@ def encoded(
     return LatentSet(wanted, **load_file(file))
 
 
-def _fingerprint(vae: AutoencoderKL) -> str:
+def fingerprint(vae: AutoencoderKL) -> str:
     """Tells encoders apart; the decoder may go on learning meanwhile."""
     weights = {**vae.encoder.state_dict(prefix="encoder."), **vae.quant_conv.state_dict(prefix="quant_conv.")}
     digest = hashlib.sha256()

@@ -134,6 +134,13 @@ def train(job: Job, *, until: int | None = None) -> Iterator[Report]:
         take_average(job.module, state.average)
 
 
+def finish(job: Job) -> None:
+    """Keep the state of a run that has not begun as if it had ended with the weights that its module has now."""
+    state = _start(job)
+    state.step = job.pace.steps
+    state.save(job.checkpoint)
+
+
 def steps_done(checkpoint: Path) -> int:
     """How far a run is; 0 when it has not begun."""
     if not checkpoint.is_file():

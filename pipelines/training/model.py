@@ -60,28 +60,34 @@ def save_model(
         feature_extractor=None,
         requires_safety_checker=False,
     )
+    save_pipeline(folder, pipeline)
+
+
+def save_pipeline(folder: Path, pipeline: DiffusionPipeline) -> None:
+    """Write a pipeline with a tokenizer, whole or not at all; what was in `folder` before is replaced."""
 
     def fill(fresh: Path) -> None:
         pipeline.save_pretrained(fresh)
-        save_tokenizer(tokenizer, fresh / "tokenizer")
+        save_tokenizer(pipeline.tokenizer, fresh / "tokenizer")
 
     replace_folder(folder, fill)
 
 
 def open_model(folder: Path) -> StableDiffusionPipeline:
     """The stock pipeline of `folder` in fp32, from local files only and without progress bars."""
-    return _open(StableDiffusionPipeline, folder)
+    return open_as(StableDiffusionPipeline, folder)
 
 
 def open_inpaint_model(folder: Path) -> StableDiffusionInpaintPipeline:
     """The stock inpainting pipeline of `folder`, likewise."""
-    return _open(StableDiffusionInpaintPipeline, folder)
+    return open_as(StableDiffusionInpaintPipeline, folder)
 
 
 Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
 
 
-def _open(kind: type[Pipeline], folder: Path) -> Pipeline:
+def open_as(kind: type[Pipeline], folder: Path) -> Pipeline:
+    """The stock pipeline of a kind, likewise."""
     if not (folder / "model_index.json").is_file():
         raise EaselError(f"{folder} is no diffusers model folder", fix="name one that holds a model_index.json")
     pipeline: Pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=torch.float32)

@@ -61,6 +61,11 @@ def new_unet(latent_side: int) -> UNet2DConditionModel:
         attention_head_dim=2,  # diffusers' old name for the number of heads
         norm_num_groups=4,
     )
+    return start_still(unet)
+
+
+def start_still(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """`unet`, with nothing at the end of every residual branch."""
     for name, module in unet.named_modules():
         if name.endswith((".conv2", "proj_out")) or name == "conv_out":
             zero(module)

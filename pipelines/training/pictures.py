@@ -134,16 +134,24 @@ class CropStream:
         crops = [self._crop(rng) for _ in range(self.batch)]
         return as_tensor(np.stack(crops)).to(self.device)
 
-    def _crop(self, rng: random.Random) -> np.ndarray:
-        source = rng.choice(self.sets)
-        pixels = source.pixels
-        index, (height, width) = rng.randrange(len(pixels)), pixels.shape[1:3]
+    def place(self, rng: random.Random) -> tuple[int, int, int, int]:
+        """Where a crop is: the set, the picture, and the crop's top and left in pixels."""
+        number = rng.choice(range(len(self.sets)))
+        source = self.sets[number]
+        index, (height, width) = rng.randrange(len(source.pixels)), source.pixels.shape[1:3]
         top, left = rng.randint(0, height - self.side), rng.randint(0, width - self.side)
         if rng.random() < self.on_subject:
             x0, y0, x1, y1 = source.boxes[index][rng.randrange(len(source.made_of.scene(index).subjects))]
             left = _around(rng.uniform(x0, x1) * width, self.side, width)
             top = _around(rng.uniform(y0, y1) * height, self.side, height)
-        crop = np.asarray(pixels[index, top : top + self.side, left : left + self.side])
+        return number, index, top, left
+
+    def at(self, number: int, index: int, top: int, left: int) -> np.ndarray:
+        """The crop (side, side, 3) uint8 at a place."""
+        return np.asarray(self.sets[number].pixels[index, top : top + self.side, left : left + self.side])
+
+    def _crop(self, rng: random.Random) -> np.ndarray:
+        crop = self.at(*self.place(rng))
         return crop[:, ::-1] if rng.random() < 0.5 else crop
 
 

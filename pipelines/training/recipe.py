@@ -67,6 +67,18 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuperresPlan:
+    """The enlarging model: what its VAE and its UNet are shown, and for how long."""
+
+    sets: tuple[PictureSet, ...]  # of many sizes: pictures of every coarseness are enlarged
+    vae: Pace
+    vae_crops: Crops
+    unet: Pace
+    patches: Crops
+    kept: int  # patches that are cut and encoded once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What the stages of a run do. Seeds: the pictures of the VAE, of the UNets and of the examination differ."""
 
@@ -91,6 +103,7 @@ class Recipe:
     judge_batch: int
     upscaler: Pace
     upscaler_crops: Crops
+    superres: SuperresPlan
 
     def picture_set(self, plan: UnetPlan, bucket: BucketPlan) -> PictureSet:
         """What is shown of one size."""
@@ -109,6 +122,7 @@ VAE_128, VAE_192, VAE_256 = (
     tuple(PictureSet(1, count, side, side, style) for style in Style)
     for side, count in ((128, 2000), (192, 3000), (256, 1000))
 )
+LARGE = tuple(PictureSet(1, 300, 512, 512, style) for style in Style)
 OBLONG = ((168, 216), (216, 168), (160, 232), (232, 160), (256, 144), (192, 128))  # 4:5, 5:4, 2:3, 3:2, 16:9
 
 TEAL = (0, 158, 165)
@@ -172,8 +186,16 @@ STARTER = Recipe(
     word=WordPlan(word="teal", like=("green", "blue"), shown=_twisted(Twist(coat=TEAL), steps=1000)),
     judge=Pace(steps=1500, rate=4e-3, warmup=50, fall_from=0.4, bf16=0.0),
     judge_batch=24,
-    upscaler=Pace(steps=14000, rate=2e-3, warmup=100, fall_from=0.4, bf16=0.0),
+    upscaler=Pace(steps=9500, rate=2e-3, warmup=100, fall_from=0.45, bf16=0.0),
     upscaler_crops=Crops(side=128, batch=10, on_subject=0.5),
+    superres=SuperresPlan(
+        sets=(*VAE_128, *VAE_192, *VAE_256, *LARGE),
+        vae=Pace(steps=3000, rate=1.5e-3, bf16=0.8, fall_from=0.4),
+        vae_crops=Crops(side=64, batch=8, on_subject=0.5),
+        unet=Pace(steps=1600, rate=2e-3, fall_from=0.4),
+        patches=Crops(side=128, batch=8, on_subject=0.5),
+        kept=3000,
+    ),
 )
 
 # The same stages in seconds, to see that they run; its pictures are mud.
@@ -206,6 +228,14 @@ TOY = Recipe(
     judge_batch=4,
     upscaler=Pace(steps=4, rate=1e-3, warmup=2, bf16=0.0),
     upscaler_crops=Crops(side=32, batch=2),
+    superres=SuperresPlan(
+        sets=(PictureSet(1, 8, 64, 64),),
+        vae=Pace(steps=6, rate=1.5e-3, warmup=2, bf16=0.5),
+        vae_crops=Crops(side=32, batch=2),
+        unet=Pace(steps=4, rate=1.5e-3, warmup=2, bf16=0.7),
+        patches=Crops(side=64, batch=2, on_subject=0.5),
+        kept=4,
+    ),
 )
 
 

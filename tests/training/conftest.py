@@ -7,7 +7,7 @@ import torch
 
 from pipelines.training import stages
 from pipelines.training.recipe import TOY
-from pipelines.training.stages import Run
+from pipelines.training.run import Run
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,10 @@ def test_a_stage_runs_in_parts(
     assert "text 4/4" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("group", "members"), [("unet", ("flat", "ink")), ("lora", ("glow", "snowfall"))])
+@pytest.mark.parametrize(
+    ("group", "members"),
+    [("unet", ("flat", "ink")), ("lora", ("glow", "snowfall")), ("superres", ("vae", "unet"))],
+)
 def test_each_style_and_each_lora_is_a_stage_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], group: str, members: tuple[str, ...]
 ) -> None:
@@ -99,6 +102,9 @@ def test_help_names_every_stage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         "lora",
         "embedding",
         "judge",
+        "upscaler",
+        "superres",
+        "adopt",
         "all",
     )
     results = ("export", "evaluate", "grid", "effects", "curves")

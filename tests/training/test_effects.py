@@ -16,7 +16,8 @@ from pipelines.training.family import Family, mixed
 from pipelines.training.model import open_model
 from pipelines.training.networks import new_unet
 from pipelines.training.recipe import LoraName
-from pipelines.training.stages import Product, Run
+from pipelines.training.run import Run
+from pipelines.training.stages import Product
 from pipelines.training.world.draw import draw
 from pipelines.training.world.sampling import is_held_out, random_scene
 from pipelines.training.world.scene import PLAIN, Scene, Style, Twist

@@ -18,7 +18,8 @@ from pipelines.training.checkers.judge import FEATURES
 from pipelines.training.evaluate import Manner, Sitting
 from pipelines.training.exam import Question, Score, Topic, questions
 from pipelines.training.model import open_model
-from pipelines.training.stages import Product, Run
+from pipelines.training.run import Run
+from pipelines.training.stages import Product
 from pipelines.training.world.sampling import is_held_out
 from pipelines.training.world.scene import Colour, Ground, Kind, Place, Relation, Scene, Sky, Style, Subject
 from tests.training.judges import shipped_judge

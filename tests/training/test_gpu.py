@@ -7,7 +7,7 @@ import torch
 
 from pipelines.training import stages
 from pipelines.training.recipe import TOY
-from pipelines.training.stages import Run
+from pipelines.training.run import Run
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

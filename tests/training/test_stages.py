@@ -19,7 +19,8 @@ from pipelines.training.masks import mask_of
 from pipelines.training.model import open_inpaint_model, open_model
 from pipelines.training.pictures import PictureSet, as_tensor
 from pipelines.training.recipe import TOY, LoraName
-from pipelines.training.stages import Product, Run
+from pipelines.training.run import Run
+from pipelines.training.stages import Product
 from pipelines.training.world.scene import Style
 
 # diffusers' solvers hand tensors to numpy in a way that numpy 2 will refuse some day; theirs to mend.
