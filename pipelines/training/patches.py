@@ -38,8 +38,10 @@ def patches(vae: AutoencoderKL, crops: CropStream, count: int, folder: Path) -> 
     file = folder / f"patches-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}.safetensors"
     if not file.is_file():
         pixels = np.stack([crops.at(*place) for place in places])
-        arrays = {"latents": encode(vae, pixels), "pixels": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))}
-        write_whole(file, lambda opened: opened.write(save(arrays)))
+        arrays = {"latents": encode(vae, pixels), "pixels": pixels.transpose(0, 3, 1, 2)}
+        # safetensors writes an array's memory as it lies, so it must lie in the order of its axes
+        lying = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        write_whole(file, lambda opened: opened.write(save(lying)))
     return Patches(**load_file(file), scenes=[crops.sets[number].made_of.scene(at) for number, at, _, _ in places])
 
 
