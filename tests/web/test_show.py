@@ -1,7 +1,7 @@
 """What the page shows of each event, without a page."""
 
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -27,6 +27,7 @@ from pipelines.core.event import (
 from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.kinds import ConvertRequest
 from pipelines.core.request import GenerateRequest
+from pipelines.core.upscale import UpscaleRequest
 from pipelines.jobs.queue import JobView
 from ui.web.show import Stage, View, memory, shorten, show, show_device, show_problem
 from ui.web.words import Words
@@ -69,6 +70,20 @@ def test_painting_over_a_picture_is_shown_as_painting(make_job: MakeJob, words: 
     view = show(job, PROGRESS, words)
     assert (view.title, view.prompt, view.width, view.height) == ("Step 12 of 20", "a blue house", 512, 384)
     assert show(job, None, words).title
+
+
+def test_enlarging_is_told_in_tiles_and_painting_in_steps(make_job: MakeJob, words: Words) -> None:
+    def shown(event: Event | None, **asked: Any) -> View:
+        request = UpscaleRequest(source="0" * 64, upscaler="starter-x4", **asked)
+        return show(make_job(state="running").model_copy(update={"request": request}), event, words)
+
+    tiles = Progress(picture=1, count=1, step=12, steps=40, seconds_left=9)
+    view = shown(tiles)
+    assert (view.kind, view.prompt, view.title) == ("upscale", "Enlarge with starter-x4", "Tile 12 of 40")
+    assert (view.line, view.share) == ("about 9 s left", 0.3)
+    assert shown(tiles, strength=0.5).title == "Step 12 of 40"
+    assert shown(Progress(picture=1, count=1, step=0, steps=1)).title == "Enlarging"
+    assert shown(None, noise_levels=(0, 20, 60)).count == 3
 
 
 @pytest.mark.parametrize(

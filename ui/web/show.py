@@ -197,7 +197,7 @@ def _title(job: JobView, at: Progress, words: Words) -> str:
         return words("stage.enlarging")
     if not at.step:
         return words("stage.starting")
-    if isinstance(job.request, UpscaleRequest):
+    if isinstance(job.request, UpscaleRequest) and not (job.request.strength or job.request.noise_levels):
         return words("stage.tile", tile=at.step, tiles=at.steps)
     return words("stage.step", step=at.step, steps=at.steps)
 

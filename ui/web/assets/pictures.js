@@ -67,6 +67,17 @@ Easel.pictures = (() => {
     return busy;
   }
 
+  const HUGE = 16e6; // pixels that a browser is asked to open as they are
+  const isHuge = ({ width, height }) => width * height > HUGE;
+
+  /** Where a smaller version of a picture is, or of a part of it: query { width, box }. */
+  const look = ({ url }, query) => {
+    const [path, version = ''] = url.split('?');
+    return `${path}/look?${[new URLSearchParams(query), version].filter(String).join('&')}`;
+  };
+  /** Where it is in a size that a screen shows. */
+  const onScreen = picture => (isHuge(picture) ? look(picture, { width: 2048 }) : picture.url);
+
   const find = id => list.find(picture => picture.id === id);
 
   /** The picture `step` places further back (or, below 0, forward) from `id`. */
@@ -78,6 +89,9 @@ Easel.pictures = (() => {
     refresh,
     older,
     find,
+    isHuge,
+    look,
+    onScreen,
     beside,
     get list() {
       return list;

@@ -64,7 +64,9 @@ function scene() {
 }
 
 function working(view) {
-  return { name: 'running', view, preview: Easel.live.preview(view.job), backdrop: Easel.pictures.list[0]?.url };
+  const [latest] = Easel.pictures.list;
+  const backdrop = latest && Easel.pictures.onScreen(latest);
+  return { name: 'running', view, preview: Easel.live.preview(view.job), backdrop };
 }
 
 function sampleScene(sample) {

@@ -12,7 +12,7 @@ Easel.upscaleHand = view => {
     return { x: event.clientX - left, y: event.clientY - top };
   };
   const OVER = '.float, .hud, button, a, .problem, .files';
-  const isFree = event => upscale.stage().name !== 'empty' && !event.target.closest(OVER);
+  const isFree = event => upscale.stage().frame && !event.target.closest(OVER);
 
   function panning(event) {
     const begin = placeOf(event);

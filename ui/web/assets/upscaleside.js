@@ -6,6 +6,8 @@ Easel.upscaleSide = () => {
   const limits = (low, high, step) => ({ low, high, step });
   const choices = (key, values) => values.map(value => [value, say(`${key}.${value}`)]);
 
+  const SMALLEST = 96; // pixels of a tile that a network sees
+
   // The way and the upscaler
 
   const way = fields.segments({
@@ -74,7 +76,9 @@ Easel.upscaleSide = () => {
         label: say('upscale.tile'),
         limits: limits(0, 4096, 16),
         drag: limits(0, 1024, 32),
-        ...setting('tile'),
+        get: () => state.settings.tile,
+        // Less than a hundred or so is too small for any network.
+        set: tile => state.change({ tile: tile && tile < SMALLEST ? (tile < SMALLEST / 2 ? 0 : SMALLEST) : tile }),
       }),
       make('p', { class: 'quiet' }, say('upscale.tile.hint')),
       Easel.upscaleSideField(),

@@ -98,7 +98,7 @@ Easel.upscaleState = (() => {
 
   async function begin() {
     const last = memory.get('upscale.source');
-    await refresh();
+    await (Easel.models.list.length ? refresh() : Easel.models.refresh());
     if (!last || source || !(await factsOf(last.id)) || source) return;
     source = last;
     changed.tell();

@@ -6,7 +6,6 @@ Easel.upscaleView = () => {
   const LOW = 0.005,
     HIGH = 32,
     CRISP = 3, // from this zoom on pixels are shown as squares
-    HUGE = 16e6, // pixels that a browser is asked to open as they are
     BASE = 2048, // side of the small version of larger ones
     REST = 140; // ms that the view stands still before a part of a larger one is asked for
   const moved = Easel.signal(); // () another zoom or place
@@ -39,21 +38,21 @@ Easel.upscaleView = () => {
     frame = 0,
     resting = 0;
 
-  // What is drawn: layers { key, url, look, width, height, part }
+  // What is drawn: layers { key, url, look, width, height, part }; `look`: what smaller versions are asked from
 
-  const isHuge = ({ width, height }) => width * height > HUGE;
-  const lookAt = (path, query) => `${path}/look?${new URLSearchParams(query)}`;
+  const isHuge = ({ look, width, height }) => Boolean(look) && Easel.pictures.isHuge({ width, height });
+  const lookAt = (url, query) => Easel.pictures.look({ url }, query);
 
   function sourceLayer() {
     const { before, part } = scene;
     if (!before) return null;
-    const path = before.image ? `api/images/${before.image}` : `api/sources/${before.id}`;
-    return { key: `source ${before.id}`, path, url: before.url, width: before.width, height: before.height, part };
+    const look = before.image && `/api/images/${before.image}`; // what was brought is only there as it is
+    return { key: `source ${before.id}`, look, url: before.url, width: before.width, height: before.height, part };
   }
 
   function resultLayer(picture) {
     const { id, url, width, height } = picture;
-    return { key: `result ${id}`, path: `api/images/${id}`, url, width, height, part: [0, 0, width, height] };
+    return { key: `result ${id}`, look: url, url, width, height, part: [0, 0, width, height] };
   }
 
   /** Panes from left to right: what lies in each, and what is written over it. */
@@ -93,7 +92,7 @@ Easel.upscaleView = () => {
     const d = devicePixelRatio;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, sheet.width, sheet.height);
-    if (scene.name === 'empty') return place([]);
+    if (!scene.frame) return place([]);
     const shown = panes();
     const { w, h, places } = grid(shown.length);
     shown.forEach((pane, k) => {
@@ -145,7 +144,7 @@ Easel.upscaleView = () => {
     context.fillRect(0, 0, w, h);
   }
 
-  const baseOf = layer => (isHuge(layer) ? lookAt(layer.path, { width: BASE }) : layer.url);
+  const baseOf = layer => (isHuge(layer) ? lookAt(layer.look, { width: BASE }) : layer.url);
 
   /** A layer stretched over the frame; of a larger one also the part that is looked at. */
   function draw(layer) {
@@ -192,7 +191,7 @@ Easel.upscaleView = () => {
       ];
       if (box[2] <= box[0] || box[3] <= box[1]) continue;
       const wide = Math.ceil((box[2] - box[0]) * Math.min(1, seen));
-      const address = lookAt(layer.path, { width: wide, box: box.join() });
+      const address = lookAt(layer.look, { width: wide, box: box.join() });
       if (parts.get(layer.key)?.address === address) continue;
       parts.set(layer.key, { box, address });
       invalidate();
@@ -258,8 +257,8 @@ Easel.upscaleView = () => {
 
   /** All of it in sight, free of what floats above and below. */
   function fit() {
-    const { w, h } = grid(scene.name === 'empty' ? 1 : panes().length);
-    if (!w || scene.name === 'empty') return;
+    const { w, h } = grid(scene.frame ? panes().length : 1);
+    if (!w || !scene.frame) return;
     const { width, height } = scene.frame;
     const isAlone = w === node.clientWidth && h === node.clientHeight;
     const isNarrow = node.clientWidth <= 620;

@@ -222,7 +222,7 @@ Easel.upscale = (() => {
 
   function stage() {
     if (sample) return sampled();
-    if (problem) return { name: 'error', view: problem, before: state.source };
+    if (problem) return { name: 'error', view: problem, ...(state.source && shapes(state.source)) };
     const live = follows ? present() : null;
     if (live) return { name: 'running', view: live.view, job: live.job, ...shapes(live.source, live.asked) };
     if (chosen) {

@@ -176,8 +176,9 @@ Easel.views = (() => {
     );
 
     function update({ picture, details }) {
-      if (image.getAttribute('src') !== picture.url) {
-        image.src = picture.url;
+      const source = Easel.pictures.onScreen(picture);
+      if (image.getAttribute('src') !== source) {
+        image.src = source;
         figure.style.animation = 'none';
         void figure.offsetWidth; // so that the new picture fades in as well
         figure.style.animation = '';
