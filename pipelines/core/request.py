@@ -142,7 +142,7 @@ class Hires(Plain):
 
     def size_of(self, width: int, height: int) -> tuple[int, int]:
         """Width and height after the second pass."""
-        return round(width * self.factor / 8) * 8, round(height * self.factor / 8) * 8
+        return int(width * self.factor / 8 + 0.5) * 8, int(height * self.factor / 8 + 0.5) * 8
 
 
 class GenerateRequest(BaseRequest):

@@ -43,8 +43,9 @@ def raised(
     for latent in torch.split(latents, 1):
         if stop.now:
             raise StoppedNow
-        pixels = enlarge(np.asarray(decoder(latent)), (width, height))
+        small = np.asarray(decoder(latent))
         with watched(Phase.DECODING):
+            pixels = enlarge(small, (width, height))
             each.append(encode_pixels(model, pixels, tiled=decoder.tiled))
     large = torch.cat(each)
     return Ground(large, large, strength=request.hires.strength)

@@ -43,6 +43,7 @@ from pipelines.jobs.keeping import Keeper
 from pipelines.jobs.mixing import HeldMix
 from pipelines.jobs.orders import Order, ordered, strength_of
 from pipelines.jobs.repainting import Repainted, Repainting, repainted, repainting
+from pipelines.jobs.second import enlarge_with, network_of
 from pipelines.jobs.segmenting import segment
 from pipelines.jobs.upscaling import Means, Redrawing, upscale
 from pipelines.jobs.virtual import Realiser
@@ -73,6 +74,8 @@ class Subject:
     """A picture that is painted over."""
     redraw: Redrawing | None = None
     """The same of one that is painted over in tiles."""
+    enlarger: ModelInfo | None = None
+    """The network that comes before a second pass."""
 
 
 class Painter:
@@ -140,16 +143,17 @@ class Painter:
         parts = self._parts(work)
         if isinstance(work.request, PreviewRequest):
             mixture, parts = work.request.mixture, tuple(map(self._realiser.real, parts))
-            return Subject(as_one(mixture, parts), (), ordered(mixture, parts))
+            enlarger = network_of(work.request.painted, (), self._library)
+            return Subject(as_one(mixture, parts), (), ordered(mixture, parts), enlarger=enlarger)
         assert isinstance(work.request, GenerateRequest | InpaintRequest | UpscaleRequest)
         wanted = work.request.painted
         if isinstance(work.request, UpscaleRequest):
             parts = parts[len(work.request.upscalers) :]
         info = work.model or self._realiser.real(self._library.usable_now(wanted.model))
         loras = [(read_lora(Path(one.path), one.name), strength_of(asked))
-                 for one, asked in zip(parts, wanted.loras, strict=True)]  # fmt: skip
+                 for one, asked in zip(parts[: len(wanted.loras)], wanted.loras, strict=True)]  # fmt: skip
         over = repainting(work.request, self._sources) if isinstance(work.request, InpaintRequest) else None
-        return Subject(info, loras, over=over)
+        return Subject(info, loras, over=over, enlarger=network_of(wanted, parts, self._library))
 
     def _paint(self, request: Painting, work: Work, stop: StopSignal) -> Iterator[Event]:
         began, left = time.monotonic(), request.pictures - work.first
@@ -196,7 +200,7 @@ class Painter:
         """The pictures from `first` on; whenever memory runs out, with less, until nothing can be saved any more."""
         info = subject.info
         forecast = self._residency.forecast(info, request)
-        work_like_this = (info.path, request.width, request.height, request.batch_size, request.precision)
+        work_like_this = (info.path, request.final_size, request.batch_size, request.precision)
         thrift = forecast.thrift.and_also(self._learnt.get(work_like_this, forecast.thrift))
         if saved := _difference(Thrift(at_once=min(request.batch_size, request.count)), thrift):
             yield Noted(text=f"To fit into {in_gb(forecast.room)} GB: {saved}")
@@ -235,7 +239,8 @@ class Painter:
             if subject.redraw is not None:
                 yield from subject.redraw.painted(model, stop, thrift)
             elif subject.over is None:
-                yield from generate(request, model, stop, first=first, thrift=thrift)
+                enlarge = enlarge_with(request, subject.enlarger, residency)
+                yield from generate(request, model, stop, first=first, thrift=thrift, enlarge=enlarge)
             else:
                 yield from repainted(subject.over, model, stop, first=first, thrift=thrift)
 
@@ -290,7 +295,8 @@ def _difference(before: Thrift, after: Thrift) -> str:
 
 
 def _too_much(request: GenerateRequest, info: ModelInfo, forecast: Forecast, detail: str) -> OutOfMemory:
-    size, needs, room = f"{request.width} x {request.height}", in_gb(forecast.needs), in_gb(forecast.room)
+    width, height = request.final_size
+    size, needs, room = f"{width} x {height}", in_gb(forecast.needs), in_gb(forecast.room)
     told = f"though {room} GB seemed enough" if forecast.fits else f"about {needs} GB are needed, {room} GB are free"
     return OutOfMemory(
         f"The device has not enough memory for {size} with {info.name!r}: {told}",

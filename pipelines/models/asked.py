@@ -7,10 +7,10 @@ from pipelines.core.error import ModelUnusable, UnknownName
 from pipelines.core.inpaint import InpaintRequest
 from pipelines.core.kinds import ConvertRequest, LoadRequest, Request, VerifyRequest
 from pipelines.core.model import PAINTS, Kind, ModelInfo
-from pipelines.core.request import GenerateRequest
+from pipelines.core.request import LATENT, GenerateRequest
 from pipelines.core.segment import SegmentRequest
 from pipelines.core.sheet import SheetRequest
-from pipelines.core.upscale import UpscaleRequest
+from pipelines.core.upscale import RESAMPLERS, UpscaleRequest
 from pipelines.models.scan import ModelLibrary
 
 Parts = tuple[ModelInfo, ...]
@@ -45,7 +45,11 @@ def parts_of(library: ModelLibrary, request: Request) -> Parts:
     """
     found: Parts = ()
     match request:
-        case GenerateRequest(loras=loras) | AddLorasRequest(loras=loras):
+        case GenerateRequest(loras=loras, hires=hires):
+            found = tuple(_now(library, library.lora, one.name) for one in loras)
+            if hires is not None and hires.upscaler not in {*RESAMPLERS, LATENT}:
+                found = (*found, _now(library, library.upscaler, hires.upscaler))
+        case AddLorasRequest(loras=loras):
             found = tuple(_now(library, library.lora, one.name) for one in loras)
         case InpaintRequest(picture=picture):
             found = parts_of(library, picture)

@@ -41,6 +41,13 @@ def test_json_tells_the_finished_request_and_the_files(inside: Easel, tmp_path: 
         assert pixels(Path(picture["file"])).shape == (64, 64, 3)
 
 
+def test_the_settings_of_a_second_pass_are_reached_by_their_names(inside: Easel) -> None:
+    words = ("generate", HOUSE, "--seed", "7", "--size", "64x64", "--steps", "2", "--json")
+    told = json.loads(inside(*words, "--set", "hires.factor=1.5", "--set", "hires.upscaler=nearest").stdout)
+    assert told["request"]["hires"] | {"factor": 1.5, "upscaler": "nearest"} == told["request"]["hires"]
+    assert pixels(Path(told["pictures"][0]["file"])).shape == (96, 96, 3)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -54,6 +61,7 @@ def test_json_tells_the_finished_request_and_the_files(inside: Easel, tmp_path: 
         (("--sampler", "eulr"), ("eulr", "Euler")),
         (("--model", "flt"), ("flt", "'flat'")),
         (("--set", "stpes=3"), ("stpes", "steps")),
+        (("--set", "hires.factr=3"), ("factr", "factor")),
         (("--set", "steps"), ("steps", "--set")),
         (("--stpes", "3"), ("--stpes",)),
         (("--device", "cuda:77"), ("cuda:77",)),

@@ -60,7 +60,11 @@ def read_fields(
         key, equals, value = pair.partition("=")
         if not equals:
             raise InvalidRequest(f"--set {pair!r} has no value", fix="write it like --set clip_skip=2")
-        fields[key] = value if key in TEXT_FIELDS else read_value(value)
+        outer, dot, inner = key.partition(".")
+        if dot and isinstance(held := fields.get(outer) or {}, dict):  # hires.factor=2
+            fields[outer] = {**held, inner: read_value(value)}
+        else:
+            fields[key] = value if key in TEXT_FIELDS else read_value(value)
     return fields
 
 

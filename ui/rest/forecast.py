@@ -25,6 +25,9 @@ class Forecast(BaseModel):
     """The picture is decoded in tiles."""
     at_once: int
     """Pictures in one pass."""
+    width: int
+    """Of the finished pictures."""
+    height: int
 
 
 def routes(queue: JobQueue, models: ModelLibrary) -> APIRouter:
@@ -39,6 +42,7 @@ def routes(queue: JobQueue, models: ModelLibrary) -> APIRouter:
         info = models.with_vae(models.usable(asked.model), asked.vae)
         numbers = budget.numbers_of(info, asked.precision, on_cpu=device.kind == "cpu")
         told = budget.forecast(blueprint_of(info), asked, device.room, numbers)
-        return Forecast(needs=told.needs, room=told.room, **asdict(told.thrift))
+        width, height = asked.final_size
+        return Forecast(needs=told.needs, room=told.room, width=width, height=height, **asdict(told.thrift))
 
     return router

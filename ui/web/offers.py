@@ -3,8 +3,9 @@
 from typing import Any
 
 from pipelines.core.model import Family, Kind, ModelInfo
-from pipelines.core.request import GenerateRequest
+from pipelines.core.request import LATENT, GenerateRequest
 from pipelines.core.samplers import SAMPLERS, SCHEDULES
+from pipelines.core.upscale import Resampler
 from ui.web.services import WebServices
 from ui.web.sizes import sizes
 from ui.web.words import Words
@@ -71,6 +72,13 @@ def lora_choices(services: WebServices) -> list[dict[str, str]]:
     place = {family: k for k, family in enumerate(Family)}
     found.sort(key=lambda one: (not one.starter, place[one.family] if one.family else len(place)))
     return [_choice(model, str(model.family or ""), ", ".join(model.triggers[:3])) for model in found]
+
+
+def hires_choices(services: WebServices, words: Words) -> list[dict[str, str]]:
+    """What a second pass can be enlarged by: resamplers, latents, and networks that are not hidden."""
+    found = [one for one in _shown(services) if one.kind is Kind.UPSCALER and one.problem is None]
+    plain = [{"name": name, "group": ""} for name in (*Resampler, LATENT)]
+    return [*plain, *({"name": one.name, "group": words("upscale.group.network")} for one in found)]
 
 
 def _choice(model: ModelInfo, group: str, note: str) -> dict[str, str]:

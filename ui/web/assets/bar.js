@@ -13,7 +13,7 @@ const button = make(
   make('small', { class: 'hint' }, say('bar.keys')),
 );
 const reason = make('p', { class: 'reason', role: 'status' });
-const ASKED = ['model', 'vae', 'width', 'height', 'count', 'batch_size', 'cfg', 'precision'];
+const ASKED = ['model', 'vae', 'width', 'height', 'count', 'batch_size', 'cfg', 'precision', 'hires'];
 const forecast = Easel.forecast(() =>
   props.ready ? Object.fromEntries(ASKED.map(name => [name, Easel.form.values[name]])) : null,
 );

@@ -28,6 +28,7 @@ Easel.details = (() => {
       ['field.cfg', asked.cfg],
       ['field.seed', isPainted(picture) ? picture.seed : null],
       ['field.size', `${picture.width} × ${picture.height}`],
+      ['field.hires', asked.hires && hiresText(asked.hires)],
       ['field.clip_skip', asked.clip_skip],
       ['field.precision', Easel.names.precision[asked.precision] ?? asked.precision],
       ['field.batch_size', asked.batch_size],
@@ -36,6 +37,7 @@ Easel.details = (() => {
     ].filter(([, value]) => value !== '' && value !== null && value !== undefined);
   };
 
+  const hiresText = ({ factor, upscaler, strength }) => `${factor} × ${Easel.upscaleName(upscaler)}, ${strength}`;
   const loraText = ({ name, unet, text }) => `${name} ${unet}${text === unet ? '' : ` / ${text}`}`;
 
   function panel({ picture, place, total, onClose, onReuse }) {

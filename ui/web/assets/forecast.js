@@ -55,6 +55,7 @@ Easel.forecast = fields => {
   const howItFits = (told, wanted) =>
     [
       say('bar.needs', { needs: amount(told.needs), room: gigabytes(told.room) }),
+      wanted.hires && say('bar.needs.size', { width: told.width, height: told.height }),
       told.placement !== 'whole' && say(`bar.needs.${told.placement}`),
       told.tiled && say('bar.needs.tiled'),
       told.at_once < Math.min(wanted.batch_size, wanted.count) && say('bar.needs.single'),

@@ -22,7 +22,7 @@ Easel.form = (() => {
   }
 
   function merge(current, over) {
-    values = Object.fromEntries(names.map((name, k) => [name, over[name] ?? current[k]]));
+    values = Object.fromEntries(names.map((name, k) => [name, over[name] === undefined ? current[k] : over[name]]));
     changed.tell(values);
     return names.map(name => values[name]);
   }

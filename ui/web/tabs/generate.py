@@ -17,7 +17,17 @@ from ui.web.answers import choose_model, obey_preset_order, submit
 from ui.web.fields import limits
 from ui.web.offers import first_value
 from ui.web.services import WebServices
-from ui.web.widgets.fields import Choice, FreshSeed, GenerateBar, Loras, ModelPicker, NumberField, Presets, SizeShapes
+from ui.web.widgets.fields import (
+    Choice,
+    FreshSeed,
+    GenerateBar,
+    HiresFold,
+    Loras,
+    ModelPicker,
+    NumberField,
+    Presets,
+    SizeShapes,
+)
 from ui.web.widgets.stage import StagePanel
 from ui.web.words import Words
 
@@ -53,6 +63,7 @@ class GenerateTab:
     fresh_seed: FreshSeed
     add_lora: ModelPicker
     loras: Loras
+    hires: HiresFold
     more: gr.Accordion
     width: NumberField
     height: NumberField
@@ -85,6 +96,9 @@ def generate_tab(services: WebServices, words: Words) -> GenerateTab:
                 parts |= _sampling(words)
                 parts |= _seed(words)
                 parts |= _loras(services, words)
+                parts["hires"] = HiresFold(
+                    first_value("hires"), choices=offers.hires_choices(services, words), elem_id="field-hires"
+                )
                 parts |= _more(services, size, words)
             with gr.Row(elem_classes="foot"):
                 count = first_value("count")
@@ -206,6 +220,7 @@ def wire(tab: GenerateTab, model: ModelPicker, page: gr.Blocks, services: WebSer
             tab.add_lora: gr.update(
                 choices=offers.lora_choices(services), none=words("loras.add"), label=words("field.loras")
             ),
+            tab.hires: gr.update(choices=offers.hires_choices(services, words)),
             tab.presets: gr.update(presets=offers.presets(services)),
             tab.stage: gr.update(ready=ready),
             tab.count: gr.update(ready=ready),
@@ -223,7 +238,7 @@ def wire(tab: GenerateTab, model: ModelPicker, page: gr.Blocks, services: WebSer
     tab.sampler.change(on_sampler, [tab.sampler, tab.schedule], tab.schedule, **QUIET)
     tab.presets.order(on_preset, {*inputs, tab.presets}, tab.presets, **QUIET)
     model.input(on_model, model, tab.stage, **QUIET)
-    offered = [model, tab.shapes, tab.vae, tab.add_lora, tab.presets, tab.stage, tab.count]
+    offered = [model, tab.shapes, tab.vae, tab.add_lora, tab.hires, tab.presets, tab.stage, tab.count]
     model.outdated(on_outdated, model, offered, trigger_mode="always_last", **QUIET)
     loaded = page.load(on_load, None, offered, **QUIET)
     _wire_form({**fields, "fresh_seed": tab.fresh_seed}, tab, loaded)

@@ -14,6 +14,9 @@ MAX_CHOSEN = 1000
 MOST_LORAS = 50
 """Of one job."""
 
+MOST_HIRES = 20
+"""Settings of a second pass."""
+
 WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
@@ -48,6 +51,18 @@ class Loras(Panel):
         return (
             isinstance(payload, list) and len(payload) <= MOST_LORAS and all(isinstance(one, dict) for one in payload)
         )
+
+
+class HiresFold(Panel):
+    """The second pass, `{factor, upscaler, strength, steps, ...}`, or None: none; `choices`: the upscalers there are.
+
+    What it holds is judged by the request.
+    """
+
+    script: ClassVar[str] = "hires.js"
+
+    def accepts(self, payload: Any) -> bool:
+        return isinstance(payload, dict) and len(payload) <= MOST_HIRES
 
 
 class NumberField(Panel):
