@@ -108,7 +108,8 @@ def show(job: JobView, event: Event | None, words: Words) -> View:
     )  # fmt: skip
     if isinstance(request, PAINTS):
         painted = request.painted
-        asked = {"count": painted.count, "width": painted.width, "height": painted.height}
+        width, height = painted.final_size
+        asked = {"count": painted.count, "width": width, "height": height}
         view = view.model_copy(update={"prompt": shorten(painted.prompt), **asked})
     if isinstance(request, UpscaleRequest):
         name = words("upscale.queue", name=request.upscaler)
