@@ -20,6 +20,7 @@ from pipelines.models.layouts import (
     VAES,
     Layout,
 )
+from pipelines.models.upscalers import architecture_of
 
 Tensors = Mapping[str, TensorEntry]
 
@@ -74,7 +75,8 @@ def recognise(header: Header) -> Recognised:
         )
     if _is_embedding(tensors):
         return Recognised(Kind.EMBEDDING, _family_of_embedding(header))
-    return Recognised(Kind.UNKNOWN)
+    architecture = architecture_of(tensors.keys())
+    return Recognised(Kind.UPSCALER if architecture else Kind.UNKNOWN, detail=architecture)
 
 
 def find(layouts: Iterable[Layout], tensors: Tensors, roots: Iterable[str]) -> Found | None:

@@ -27,6 +27,7 @@ from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.reading import growing, own_name, read_model
 from pipelines.models.recipes import is_recipe
 from pipelines.models.segmenters import CONFIG, is_segmenter
+from pipelines.models.upscalers import FILE as NETWORKS
 
 VAE_KINDS = frozenset({Kind.VAE, Kind.CHECKPOINT})
 """What may hold a VAE."""
@@ -41,7 +42,8 @@ LOOK_SECONDS = 2.0
 """Between two glances at the folders' times."""
 
 READERS = (core_model, reading, layouts, recognise_module, single, folder, enlargers, segmenters)
-READING = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in READERS)).hexdigest()[:12]
+READ = (*(Path(str(module.__file__)) for module in READERS), NETWORKS)
+READING = hashlib.sha256(b"".join(file.read_bytes() for file in READ)).hexdigest()[:12]
 """Tells one way of reading from another: what an older Easel found is looked at again."""
 
 

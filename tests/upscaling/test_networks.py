@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from spandrel import MAIN_REGISTRY
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.DAT import DAT
+from spandrel.architectures.DITN import DITN
 from spandrel.architectures.DRCT import DRCT
 from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.HAT import HAT
+from spandrel.architectures.MoESR import MoESR
 from spandrel.architectures.MoSR import MoSR
 from spandrel.architectures.OmniSR import OmniSR
 from spandrel.architectures.PLKSR import PLKSR, RealPLKSR
@@ -24,9 +28,10 @@ from spandrel.architectures.SwinIR import SwinIR
 from torch import nn
 
 from pipelines.core.error import ModelUnusable
-from pipelines.core.model import ModelInfo
+from pipelines.core.model import Kind, ModelInfo
 from pipelines.models.loading import Manner
 from pipelines.models.reading import read_model
+from pipelines.models.upscalers import ARCHITECTURES
 from pipelines.upscaling.networks import Upscaler, load_upscaler
 from pipelines.upscaling.tiles import Levels, Tiling, enlarged
 
@@ -47,6 +52,8 @@ NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
     "SAFMN": lambda: SAFMN(dim=12, n_blocks=2, upscaling_factor=2),
     "DRCT": lambda: DRCT(embed_dim=12, depths=(1,), num_heads=(2,), window_size=8, upscale=2, upsampler="pixelshuffle"),
     "MoSR": lambda: MoSR(dim=12, n_block=2, upscale=2),
+    "MoESR": lambda: MoESR(scale=2, dim=12, n_blocks=1, n_block=1),
+    "DITN": lambda: DITN(dim=12, ITL_blocks=1, SAL_blocks=1, UFONE_blocks=1, upscale=2),
     "SwiftSRGAN": lambda: SwiftSRGAN(num_channels=8, num_blocks=2, upscale_factor=2),
 }
 """Each of its own architecture, tiny, of chance."""
@@ -99,7 +106,9 @@ def whole_and_tiled(info: ModelInfo) -> tuple[Levels, Levels]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_picture_in_tiles_is_the_picture(name: str, folder: Path) -> None:
-    whole, tiled = whole_and_tiled(saved(name, folder))
+    info = saved(name, folder)
+    assert info.kind is Kind.UPSCALER and info.detail and info.problem is None
+    whole, tiled = whole_and_tiled(info)
     assert np.abs(tiled - whole).max() * 255 <= 1
 
 
@@ -107,6 +116,17 @@ def test_a_picture_in_tiles_is_the_picture(name: str, folder: Path) -> None:
 def test_networks_that_see_all_at_once_take_tiles_nearly_as_well(name: str, folder: Path) -> None:
     whole, tiled = whole_and_tiled(saved(name, folder))
     assert np.abs(tiled - whole).mean() * 255 <= 3
+
+
+def test_architectures_are_told_apart_as_spandrel_does() -> None:
+    def told(condition: Any) -> Any:
+        if isinstance(condition, str):
+            return condition
+        return {condition._kind: [told(key) for key in condition._keys]}
+
+    theirs = {support.architecture.id: told(support.architecture._detect)
+              for support in MAIN_REGISTRY.architectures("detection")}  # fmt: skip
+    assert list(theirs.items()) == list(ARCHITECTURES.items())
 
 
 def test_a_file_that_nobody_knows_is_named_with_what_is_in_it(folder: Path) -> None:
