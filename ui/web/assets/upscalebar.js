@@ -17,7 +17,7 @@ Easel.upscaleViews = view => {
     { class: 'btn', 'aria-label': say('upscale.whole'), title: say('upscale.whole'), onclick: view.whole },
     '1:1',
   );
-  const percent = make('span', { class: 'percent', role: 'status' });
+  const percent = make('span', { class: 'percent' });
   const rule = make('i', { class: 'sep' });
   const node = make('div', { class: 'float looks' }, modes, rule, fit, whole, percent);
 
@@ -66,11 +66,11 @@ Easel.upscaleResult = () => {
   );
 
   function toGenerate() {
-    const { prompt, negative_prompt: avoid, sampler, schedule, steps, cfg, clip_skip: skip, loras } = picture.request;
-    const told = { prompt, negative_prompt: avoid, sampler, schedule, steps, cfg, clip_skip: skip, loras };
-    const fields = Object.entries({ ...told, seed: picture.seed }).filter(([, value]) => value !== undefined);
+    const fields = Easel.form.settingsOf(picture);
+    const NAMES = ['model', 'vae', 'prompt', 'negative_prompt', 'sampler', 'schedule', 'steps', 'cfg', 'clip_skip'];
+    const told = [...NAMES, 'loras', 'seed', 'fresh_seed'].filter(name => fields[name] !== undefined);
     document.querySelector('[data-tab-id="generate"]')?.click();
-    Easel.form.fill(Object.fromEntries(fields));
+    Easel.form.fill(Object.fromEntries(told.map(name => [name, fields[name]])));
   }
 
   function facts({ seconds, asked, infotext }) {

@@ -191,7 +191,10 @@ element.querySelector('.host').append(
   ),
 );
 
+let isStale = true; // something has changed while the page was not shown
 function show() {
+  isStale = !isShown();
+  if (isStale) return; // typing elsewhere must not wait for it
   const stage = upscale.stage();
   view.node.dataset.stage = stage.name;
   list.show();
@@ -215,6 +218,7 @@ Easel.upscaleAt = () => view.at;
 
 const pretend = () => upscale.pretend(props.samples[Easel.address.of('upscale')] ?? null);
 Easel.address.changed.on(pretend);
+new ResizeObserver(() => isStale && show()).observe(view.node);
 upscale.changed.on(show);
 Easel.upscaleForecast.changed.on(show);
 Easel.form.changed.on(show);

@@ -190,7 +190,8 @@ Easel.upscaleView = () => {
         Math.ceil(bound(top + ((h - at.y) / at.z) * zy, layer.height)),
       ];
       if (box[2] <= box[0] || box[3] <= box[1]) continue;
-      const wide = Math.ceil((box[2] - box[0]) * Math.min(1, seen));
+      const most = Math.max(box[2] - box[0], box[3] - box[1]); // the studio counts the longer side
+      const wide = Math.min(4096, Math.max(16, Math.ceil(most * Math.min(1, seen))));
       const address = lookAt(layer.look, { width: wide, box: box.join() });
       if (parts.get(layer.key)?.address === address) continue;
       parts.set(layer.key, { box, address });
