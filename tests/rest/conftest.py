@@ -9,14 +9,37 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 import app
+from pipelines.core.event import DeviceStatus, Event
+from pipelines.core.stop import StopSignal
 from pipelines.jobs.fetching import Fetcher
 from pipelines.jobs.searching import Searcher
+from pipelines.jobs.worker import Performer, Work
 from pipelines.storage.searches import SearchBook
 from tests.jobs.studio import Studio, studio
 from ui.cli.options import Folders
 from ui.cli.serve import Address
 
 HERE = Address("127.0.0.1", 7860)
+
+
+class Here:
+    """A worker that is no process of its own."""
+
+    def __init__(self, performer: Performer) -> None:
+        self._performer = performer
+
+    def wait_ready(self, stop: StopSignal) -> None:
+        pass
+
+    def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
+        return self._performer.perform(work, stop)
+
+    @property
+    def device(self) -> DeviceStatus | None:
+        return self._performer.device_status()
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture

@@ -12,35 +12,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import app
-from pipelines.core.event import DeviceStatus, Event
-from pipelines.core.stop import StopSignal
 from pipelines.jobs.setup import PainterSetup
-from pipelines.jobs.worker import Performer, Work
 from pipelines.storage.folder import DataFolder
 from tests.models.segmenters import write_clipseg
-from tests.rest.conftest import HERE
+from tests.rest.conftest import HERE, Here
 from tests.rest.test_jobs import ended
 from ui.cli.options import Folders
-
-
-class Here:
-    """A worker that is no process of its own."""
-
-    def __init__(self, performer: Performer) -> None:
-        self._performer = performer
-
-    def wait_ready(self, stop: StopSignal) -> None:
-        pass
-
-    def perform(self, work: Work, stop: StopSignal) -> Iterator[Event]:
-        return self._performer.perform(work, stop)
-
-    @property
-    def device(self) -> DeviceStatus | None:
-        return self._performer.device_status()
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
