@@ -1,5 +1,7 @@
 """Who moves which weight, and that both memory layouts of a convolution move alike."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -58,6 +60,28 @@ def test_frozen_weights_stay_where_they_are() -> None:
 def test_weights_move_in_place_whatever_their_layout_in_memory(layout: torch.memory_format) -> None:
     net = small_net().to(memory_format=layout)
     assert all((a - b).abs().max() > 1e-3 for a, b in zip(moved(net), small_net().parameters(), strict=True))
+
+
+def test_it_moves_as_torchs_own_does() -> None:
+    layers = [nn.Linear(inside, outside, bias=False) for inside, outside in ((16, 48), (48, 16), (16, 48))]
+    ours, theirs = nn.ModuleList(layers), deepcopy(nn.ModuleList(layers))
+    movers = (
+        Muon(list(ours.parameters()), 1e-2),
+        torch.optim.Muon(
+            theirs.parameters(), lr=1e-2, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+        ),
+    )
+    for step in range(4):
+        for net in (ours, theirs):
+            torch.manual_seed(step)
+            for weight in net.parameters():
+                weight.grad = torch.randn(weight.shape)
+        for mover in movers:
+            mover.step()
+    moved = zip(ours.parameters(), theirs.parameters(), strict=True)
+    assert all((a - b).abs().max() < 1e-3 for a, b in moved)  # theirs is reckoned in bfloat16
+    kept = [mover.state_dict()["state"][0]["momentum_buffer"] for mover in movers]
+    assert torch.allclose(*kept)  # either goes on where the other stopped
 
 
 def test_both_layouts_move_alike() -> None:
