@@ -22,6 +22,8 @@ PACKED: Mapping[Format, float] = {Format.PNG: 1.6, Format.WEBP: 0.4, Format.JPEG
 """Bytes of a pixel in a file, of pictures as people upscale them."""
 LARGEST: Mapping[Format, int] = {Format.WEBP: 16_383, Format.JPEG: 65_500, Format.AVIF: 65_535}
 """Pixels on a side that the format can say."""
+REDRAWN = 24
+"""Bytes of each pixel of a picture that is painted: the picture before and after, its latents several times over."""
 STREAM = 7
 """Numbers of four bytes that are held of each pixel in a row of tiles."""
 
@@ -109,8 +111,12 @@ def _work(request: UpscaleRequest, size: tuple[int, int], sized: Sized, infos: l
     if request.output is not Format.PNG or request.strength:
         memory += 8 * width * height
     tiles = 0
+    if request.strength:
+        tiles = _windows(sized.kept, request) * request.walked
+        memory += REDRAWN * sized.kept[0] * sized.kept[1]
     for info in infos:
         if info.kind is not Kind.UPSCALER:
+            memory += 2 * info.size + REDRAWN * 16 * size[0] * size[1]
             continue
         network = network_size(info)
         tiling = Tiling(side=request.tile or USUAL_TILE)
@@ -122,6 +128,15 @@ def _work(request: UpscaleRequest, size: tuple[int, int], sized: Sized, infos: l
         seen = min(max(size), tiling.side)
         memory += 2 * info.size + 12 * network.channels * seen * seen
     return tiles, memory
+
+
+def _windows(size: tuple[int, int], request: UpscaleRequest) -> int:
+    """Tiles of a redraw in each of its steps, as `generation.windows` lays them."""
+    count = 1
+    for length, side in zip(size, (request.picture.width, request.picture.height), strict=True):
+        stride = max(1, math.floor(side * (1 - request.overlap)))
+        count *= max(0, math.ceil((length - side) / stride)) + 1
+    return count
 
 
 def passes(factor: int, wanted: float) -> int:

@@ -10,8 +10,15 @@ from PIL import Image
 
 from pipelines.core.error import InvalidRequest
 from pipelines.storage.facts import open_picture
+from pipelines.storage.sources import orientation_of
 from pipelines.storage.streamed import Head, bands, read_head
 
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""How a picture is brought upright, by what its EXIF says."""
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels of the picture."""
 
@@ -25,12 +32,13 @@ def look(path: Path, side: int, box: Box | None = None) -> Image.Image:
     if head is not None and head.band:
         return _fitted(_gathered(path, head, _inside(box, head.width, head.height), side), side)
     with open_picture(path) as image:
-        within = _inside(box, *image.size)
         if box is None:
             image.draft("RGB", (side, side))  # a JPEG comes at an eighth of its size for an eighth of the time
-            within = (0, 0, *image.size)
         has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return _fitted(image.convert("RGBA" if has_alpha else "RGB").crop(within), side)
+        seen = image.convert("RGBA" if has_alpha else "RGB")
+        if (turn := TURNS.get(orientation_of(image))) is not None:
+            seen = seen.transpose(turn)
+        return _fitted(seen if box is None else seen.crop(_inside(box, *seen.size)), side)
 
 
 def _inside(box: Box | None, width: int, height: int) -> Box:

@@ -192,7 +192,7 @@ STARTER = Recipe(
         sets=(*VAE_128, *VAE_192, *VAE_256, *LARGE),
         vae=Pace(steps=3000, rate=1.5e-3, bf16=0.8, fall_from=0.4),
         vae_crops=Crops(side=64, batch=8, on_subject=0.5),
-        unet=Pace(steps=2000, rate=2e-3, fall_from=0.4),
+        unet=Pace(steps=3000, rate=2e-3, fall_from=0.4),
         patches=Crops(side=128, batch=8, on_subject=0.5),
         kept=3000,
     ),

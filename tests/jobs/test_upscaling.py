@@ -9,10 +9,14 @@ import pytest
 from PIL import Image, ImageDraw, PngImagePlugin
 
 from pipelines.core.event import Event, Failed, Finished, Noted, PictureSaved, Preview, Progress, Stopped
+from pipelines.core.presets import STARTER_MODELS
+from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopMode, StopSignal
 from pipelines.core.upscale import Format, Frame, UpscaleRequest
 from pipelines.jobs.perform import Painter
+from pipelines.jobs.upscaling import UNFINISHED
 from pipelines.jobs.worker import Work
+from pipelines.models.scan import ModelLibrary
 from pipelines.storage.deep import DeepPicture, read_deep_png, write_deep_png
 from pipelines.storage.facts import read_picture
 from pipelines.storage.sources import SourceStore
@@ -33,9 +37,9 @@ def as_bytes(image: Image.Image, form: str = "PNG", **more: Any) -> bytes:
     return buffer.getvalue()
 
 
-def order(sources: SourceStore, picture: bytes | None = None, **fields: Any) -> UpscaleRequest:
-    source = sources.keep(picture or as_bytes(Image.fromarray(shade()))).id
-    return UpscaleRequest.model_validate({"source": source, "upscaler": "lanczos", **fields})
+def order(sources: SourceStore, source: bytes | None = None, **fields: Any) -> UpscaleRequest:
+    kept = sources.keep(source or as_bytes(Image.fromarray(shade()))).id
+    return UpscaleRequest.model_validate({"source": kept, "upscaler": "lanczos", **fields})
 
 
 def perform(painter: Painter, request: UpscaleRequest, stop: StopSignal | None = None) -> list[Event]:
@@ -230,6 +234,60 @@ def test_whoever_stops_it_at_once_leaves_nothing_behind(painter: Painter, source
             stop.ask(StopMode.NOW)
     assert isinstance(events[-1], Stopped) and not any(isinstance(event, PictureSaved) for event in events)
     assert set(painter._files.outputs.rglob("*")) == before
+
+
+def redraw(sources: SourceStore, **fields: Any) -> UpscaleRequest:
+    """Of 48 x 48 to 96 x 96, in tiles of 64."""
+    painted = GenerateRequest(prompt="a red house", steps=6, seed=3, width=64, height=64, model="flat")
+    picture = as_bytes(Image.fromarray(shade(48, 48)))
+    return order(sources, picture, upscaler="starter-x4", strength=0.5, overlap=0.5, picture=painted, **fields)
+
+
+def test_a_redraw_keeps_the_size_and_tells_of_its_seams(painter: Painter, sources: SourceStore) -> None:
+    plain, painted = (result(painter, one) for one in (order(sources, factor=2.0), redraw(sources, factor=2.0)))
+    said = read_picture(painted).infotext
+    assert said.startswith("a red house\n") and "Denoising strength: 0.5" in said
+    assert float(said.split("Seams: ")[1].split(",")[0]) < 1.3
+    assert pixels(painted).shape == (96, 96, 3) and read_picture(plain).infotext.count("Seams") == 0
+
+
+def test_a_redraw_that_was_cut_off_goes_on_where_it_was(painter: Painter, sources: SourceStore) -> None:
+    request = redraw(sources, factor=2.0)
+    whole = pixels(result(painter, request))
+    unfinished = painter._files.outputs / UNFINISHED
+    assert not list(unfinished.iterdir()), "what is finished needs no tiles any more"
+    steps = []
+    for event in painter.perform(Work(request), StopSignal()):  # the process ends in the middle
+        if isinstance(event, Progress) and event.steps > 1:
+            steps.append(event)
+            if event.step == 5:
+                break
+    assert len(list(unfinished.iterdir())) == 1
+    began = painter._residency.lend(ModelLibrary([STARTER_MODELS]).usable("flat")).unet
+    asked = []
+    handle = began.register_forward_hook(lambda *_: asked.append(1))
+    try:
+        again = pixels(result(painter, request))
+    finally:
+        handle.remove()
+    assert np.array_equal(again, whole)
+    assert len(asked) == steps[-1].steps - 5, "tiles that were painted are not painted again"
+    assert not list(unfinished.iterdir())
+
+
+def test_whoever_stops_a_redraw_keeps_the_enlarged_picture(painter: Painter, sources: SourceStore) -> None:
+    request, stop, events = redraw(sources, factor=2.0), StopSignal(), []
+    for event in painter.perform(Work(request), stop):
+        events.append(event)
+        if isinstance(event, Progress) and event.step == 3:
+            stop.ask(StopMode.NOW)
+    saved = next(event for event in events if isinstance(event, PictureSaved))
+    path = painter._files.outputs / saved.file
+    picture = as_bytes(Image.fromarray(shade(48, 48)))
+    enlarged = pixels(result(painter, order(sources, picture, upscaler="starter-x4", factor=2.0)))
+    assert isinstance(events[-1], Stopped) and np.array_equal(pixels(path), enlarged)
+    assert "Finished: 0%" in read_picture(path).infotext
+    assert any("goes on where it was" in event.text for event in events if isinstance(event, Noted))
 
 
 def test_progress_counts_tiles_and_the_picture_grows(painter: Painter, sources: SourceStore) -> None:

@@ -17,13 +17,15 @@ from pipelines.storage.sources import SourceStore
 
 MAX_ID = 2**63 - 1
 """The largest number SQLite takes."""
+Width = Annotated[int, Query(ge=16, le=4096)]
+Box = Annotated[str, Query()]
 ImageId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 
 TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".avif": "image/avif"}
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
 
 
-def _box(text: str) -> tuple[int, int, int, int] | None:
+def read_box(text: str) -> tuple[int, int, int, int] | None:
     if not text:
         return None
     try:
@@ -31,6 +33,13 @@ def _box(text: str) -> tuple[int, int, int, int] | None:
     except ValueError:
         raise InvalidRequest(f"{text[:40]!r} is no box", fix="give left,top,right,bottom in pixels") from None
     return left, top, right, bottom
+
+
+def jpeg_of(image: Image.Image) -> Response:
+    """What is looked at, as it is sent."""
+    held = BytesIO()
+    _on_white(image).save(held, "JPEG", quality=92)
+    return Response(held.getvalue(), media_type="image/jpeg", headers=HEADERS)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -69,14 +78,9 @@ def routes(images: ImageStore, sources: SourceStore) -> APIRouter:
                             headers=HEADERS)  # fmt: skip
 
     @router.get("/{image}/look")
-    def looked_at(
-        image: ImageId, width: Annotated[int, Query(ge=16, le=4096)], box: Annotated[str, Query()] = ""
-    ) -> Response:
+    def looked_at(image: ImageId, width: Width, box: Box = "") -> Response:
         """A JPEG of the picture in at most `width` x `width` pixels; `box`: of the part left,top,right,bottom."""
-        seen = look(images.path_of(image), width, _box(box))
-        held = BytesIO()
-        _on_white(seen).save(held, "JPEG", quality=92)
-        return Response(held.getvalue(), media_type="image/jpeg", headers=HEADERS)
+        return jpeg_of(look(images.path_of(image), width, read_box(box)))
 
     @router.get("/{image}/facts")
     def facts(image: ImageId) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.storage.images import ImageStore
+from pipelines.storage.looks import look
 from pipelines.storage.sources import MOST_BYTES, Source, SourceStore
-from ui.rest.images import HEADERS, ImageId
+from ui.rest.images import HEADERS, Box, ImageId, Width, jpeg_of, read_box
 
 SourceId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 
@@ -20,7 +21,7 @@ def routes(sources: SourceStore, images: ImageStore) -> APIRouter:
 
     @router.post("", status_code=201, max_body_size=MOST_BYTES)
     async def bring(request: Request) -> dict[str, Any]:
-        """The body is the file itself: PNG, JPEG or WebP."""
+        """The body is the file itself: PNG, JPEG, WebP or AVIF."""
         content = await request.body()
         return _describe(await run_in_threadpool(sources.keep, content))
 
@@ -33,6 +34,11 @@ def routes(sources: SourceStore, images: ImageStore) -> APIRouter:
     def picture(source: SourceId) -> FileResponse:
         kind = sources.format_of(source).lower()
         return FileResponse(sources.path_of(source), media_type=f"image/{kind}", headers=HEADERS)
+
+    @router.get("/{source}/look")
+    def looked_at(source: SourceId, width: Width, box: Box = "") -> Response:
+        """As `/api/images/{image}/look`."""
+        return jpeg_of(look(sources.path_of(source), width, read_box(box)))
 
     @router.get("/{source}/facts")
     def facts(source: SourceId) -> dict[str, Any]:
