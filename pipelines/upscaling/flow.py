@@ -13,7 +13,6 @@ from pipelines.core.event import Event
 from pipelines.core.upscale import Resampler
 from pipelines.upscaling.tiles import Enlarge, Levels, Tiling, enlarged
 
-
 Flow = Iterator[Levels | Event | None]
 """Rows; what else is to be told; or None: a tile is done, and its rows are not complete yet."""
 Seen = Callable[[slice, slice], Levels]

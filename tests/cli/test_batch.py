@@ -152,9 +152,9 @@ class TestRefusedBeforeTheFirst:
         done = inside("generate", "a boat", "--image", str(pictures), "--mask", str(masks), *QUICK)
         assert_complains(
             done,
-            "4 of 5 pictures cannot be painted over: a.jpg (is damaged, or no PNG, JPEG, WebP or AVIF), b.png (The mask is "
-            "10 x 10, the picture 72 x 64), c.webp (its mask c.png is damaged, or no PNG, JPEG, WebP or AVIF), d.png (The "
-            "mask is empty); put them right or take them away; nothing was painted",
+            "4 of 5 pictures cannot be painted over: a.jpg (is damaged, or no PNG, JPEG, WebP or AVIF), b.png (The "
+            "mask is 10 x 10, the picture 72 x 64), c.webp (its mask c.png is damaged, or no PNG, JPEG, WebP or AVIF), "
+            "d.png (The mask is empty); put them right or take them away; nothing was painted",
         )
         assert not list((tmp_path / "data" / "outputs").rglob("*.png"))
 

@@ -66,7 +66,7 @@ def test_without_a_mask_all_of_it_is_painted_at_its_own_size(inside: Easel, pict
             "Begin from cannot be 'wool'; use original, fill",
         ),
         (("--image", "/nope.png"), "nope.png cannot be read; check its name"),
-        (("--image", "/etc/hostname"), "hostname is damaged, or no PNG, JPEG, WebP or AVIF; use a PNG, JPEG, WebP or AVIF file"),
+        (("--image", "/etc/hostname"), "hostname is damaged, or no PNG, JPEG, WebP or AVIF; use a PNG, JPEG, WebP"),
     ],
 )
 def test_what_cannot_work_is_one_line(

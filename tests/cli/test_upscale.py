@@ -64,9 +64,7 @@ def test_a_folder_with_broken_pictures_gives_all_the_others(inside: Easel, tmp_p
     for name in ("a broken one.png", "cut short.jpg", "no picture.webp"):
         assert f"{name} is damaged" in done.stderr
     last = done.stderr.strip().splitlines()[-1]
-    assert last == (
-        "3 of 100 pictures failed: a broken one.png, cut short.jpg, no picture.webp; see above for why"
-    )
+    assert last == ("3 of 100 pictures failed: a broken one.png, cut short.jpg, no picture.webp; see above for why")
 
 
 @pytest.mark.parametrize(
@@ -85,9 +83,7 @@ def test_a_folder_with_broken_pictures_gives_all_the_others(inside: Easel, tmp_p
         (("--noise-level", "20", "--upscaler", "starter-x4"), "'starter-x4' takes no noise level"),
     ],
 )
-def test_bad_input_is_told_in_one_line(
-    inside: Easel, picture: Path, words: tuple[str, ...], complaint: str
-) -> None:
+def test_bad_input_is_told_in_one_line(inside: Easel, picture: Path, words: tuple[str, ...], complaint: str) -> None:
     assert_complains(inside("upscale", str(picture), *words), complaint)
 
 
