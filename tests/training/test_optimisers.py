@@ -77,7 +77,7 @@ def test_it_moves_as_torchs_own_does() -> None:
             for weight in net.parameters():
                 weight.grad = torch.randn(weight.shape)
         for mover in movers:
-            mover.step()
+            mover.step()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     moved = zip(ours.parameters(), theirs.parameters(), strict=True)
     assert all((a - b).abs().max() < 1e-3 for a, b in moved)  # theirs is reckoned in bfloat16
     kept = [mover.state_dict()["state"][0]["momentum_buffer"] for mover in movers]
