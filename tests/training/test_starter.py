@@ -13,9 +13,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.training import evaluate
+from pipelines.training import enlarged, evaluate, superres
 from pipelines.training.checkers.judge import Judge
 from pipelines.training.effects import flakes_in, outcome, repainted, replacements, warmth_around
+from pipelines.training.enlarged import measures, trials
 from pipelines.training.evaluate import Manner
 from pipelines.training.exam import Mark, Question, Score, Topic, expected_boxes, mark, questions, score
 from pipelines.training.family import Family
@@ -23,6 +24,7 @@ from pipelines.training.model import open_inpaint_model, open_model
 from pipelines.training.networks import SCALING_FACTOR
 from pipelines.training.pictures import PictureSet, as_tensor
 from pipelines.training.recipe import LoraName
+from pipelines.training.superres import open_superres
 from pipelines.training.world.draw import draw
 from pipelines.training.world.scene import Colour, Ground, Kind, Place, Scene, Size, Sky, Style, Subject
 from tests.training.judges import shipped_judge
@@ -61,6 +63,7 @@ def weight_of(folder: Path) -> int:
 
 def test_they_fit_into_the_repository() -> None:
     assert all(weight_of(folder) <= 15 * MEGABYTE for folder in MODELS)
+    assert weight_of(STARTER_MODELS / "enlarge") <= 6.5 * MEGABYTE
     assert weight_of(STARTER_MODELS) <= 60 * MEGABYTE
 
 
@@ -157,6 +160,32 @@ def test_the_inpainting_model_replaces_a_subject_and_keeps_the_rest(judge: Judge
     outcomes = [outcome(one, picture, judge) for one, picture in zip(asked, pictures, strict=True)]
     assert all(one.kept for one in outcomes)
     assert sum(one.kind and one.colour for one in outcomes) >= 3
+
+
+def test_the_enlarging_model_is_crisper_than_lanczos_and_true_to_what_it_saw() -> None:
+    wanted = PictureSet(79, 4, 128, 128, held_out=True)
+    tried = list(trials(open_superres(STARTER_MODELS / "enlarge"), wanted, enlarged.Manner(steps=10)))
+    found = measures(tried)
+    assert found["model"].sharpness > found["lanczos"].sharpness + 0.05
+    assert found["model"].psnr > found["lanczos"].psnr - 2.5
+    assert found["model"].faithfulness > 27
+
+
+@torch.no_grad()
+def test_the_enlarging_models_vae_keeps_a_drawing_in_its_own_units() -> None:
+    vae = open_superres(STARTER_MODELS / "enlarge").vae
+    for style in Style:
+        wanted = PictureSet(78, 16, 128, 128, style, held_out=True)
+        pixels = np.stack([wanted.picture(i)[0] for i in range(wanted.count)])
+        assert evaluate.reconstruction_psnr(vae, pixels) > 32
+        latents = superres.SCALING_FACTOR * vae.encode(as_tensor(pixels)).latent_dist.mean
+        assert latents.mean((0, 2, 3)).abs().max() < 0.4
+        assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.4
+
+
+def test_the_enlarging_model_reads_with_the_same_words() -> None:
+    for part in ("text_encoder/model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"):
+        assert len({(STARTER_MODELS / name / part).read_bytes() for name in ("flat", "enlarge")}) == 1
 
 
 def test_the_judge_sees_another_subject_beside_the_one_asked_for(judge: Judge) -> None:
