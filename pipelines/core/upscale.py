@@ -152,7 +152,9 @@ class UpscaleRequest(BaseRequest):
         large = self._enlarged(width, height)
         if max(large) > LARGEST_SIDE or min(large) < 1:
             problem = f"{width} x {height} would become {large[0]} x {large[1]}"
-            fix = f"stay within {LARGEST_SIDE:,} pixels on a side" if max(large) > 1 else "use a larger scale"
+            fix = (
+                f"stay within {LARGEST_SIDE:,} pixels on a side" if max(large) > LARGEST_SIDE else "use a larger scale"
+            )
             raise InvalidRequest(problem, fix=fix, field="width" if self.width or self.height else "factor")
         asked = (self.width, self.height)
         if self.frame is not Frame.CROP or None in asked:

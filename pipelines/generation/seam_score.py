@@ -9,6 +9,8 @@ from pipelines.generation.masks import Pixels
 
 NEAR, FAR = 2, 8
 """Pixels from a border, of the neighbourhood it is compared with."""
+BAND = 256
+"""Rows."""
 MOST = 24
 """Levels: a larger step belongs to what is drawn, and counts no more than this."""
 FAINT = 0.5
@@ -33,8 +35,13 @@ def seam_score(pixels: Pixels, columns: Sequence[int], rows: Sequence[int]) -> f
 
 def _gradients(pixels: Pixels, axis: int) -> NDArray[np.float64]:
     """Of each line along `axis`, how much it differs from the one before it on average, in levels; 0 of the first."""
-    steps = np.minimum(np.abs(np.diff(pixels.astype(np.int16), axis=axis)), MOST).mean(axis=(1 - axis, 2))
-    return np.concatenate([[0.0], steps])
+    sums = []
+    for start in range(0, pixels.shape[0], BAND):  # some rows at a time: a poster in larger numbers fills the memory
+        rows = pixels[max(0, start - 1 + axis) : start + BAND].astype(np.int16)
+        steps = np.minimum(np.abs(np.diff(rows, axis=axis)), MOST)
+        sums.append(steps.sum(axis=(1 - axis, 2), dtype=np.float64))
+    total = np.sum(sums, axis=0) if axis == 1 else np.concatenate(sums)
+    return np.concatenate([[0.0], total / (3 * pixels.shape[1 - axis])])
 
 
 def _beside(lines: Sequence[int], gradients: NDArray[np.float64]) -> tuple[list[float], list[float]]:

@@ -1,19 +1,22 @@
 """The picture that is upscaled, and the ways its rows come to be larger."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.stop import StopSignal
 from pipelines.core.upscale import Format, Resampler, Sized, UpscaleRequest
-from pipelines.jobs.outlook import passes
+from pipelines.jobs.outlook import USUAL_TILE, passes
 from pipelines.models.loading import LoadedEnlarger
 from pipelines.storage.facts import open_picture, read_picture
+from pipelines.storage.files import make_folder, storage_problem
 from pipelines.storage.pixels import SourcePicture, read_source
 from pipelines.storage.sources import SourceStore
 from pipelines.storage.streaming import About, about
@@ -80,7 +83,7 @@ class Route:
     tiles: int
 
 
-def network_route(network: Upscaler, brought: Brought, tile: int) -> Route:
+def network_route(network: Upscaler, brought: Brought, tile: int, folder: Path) -> Route:
     """As often through the network as the size wants, then to the very size."""
     enlarge, tiling = with_alpha(network, network.factor), _tiling(network, brought, tile)
     size, tiles = brought.size, tiling.count(*brought.size)
@@ -88,21 +91,26 @@ def network_route(network: Upscaler, brought: Brought, tile: int) -> Route:
     for _ in range(passes(network.factor, brought.large[0] / size[0]) - 1):
         size = (size[0] * network.factor, size[1] * network.factor)
         tiles += tiling.count(*size)
-        rows = once_more(rows, size, partial(through, enlarge, network.factor), tiling)
+        rows = once_more(rows, size, partial(through, enlarge, network.factor), tiling, folder)
     size = (size[0] * network.factor, size[1] * network.factor)
     return Route(resized(rows, size, brought.large, Resampler.LANCZOS), tiles)
 
 
 def _tiling(network: Upscaler, brought: Brought, tile: int) -> Tiling:
     """As suits the network; one that wants to see all of a picture does, unless somebody says otherwise."""
-    if network.wants_all and not brought.request.tile:
-        tile = max(tile, *brought.size)
-    return Tiling(side=tile, multiple=network.multiple)
+    usual = max(USUAL_TILE, *brought.size) if network.wants_all else USUAL_TILE
+    return Tiling(side=tile or usual, multiple=network.multiple)
 
 
-def once_more(rows: Flow, size: Size, enlarge: Callable[[Seen, Size, Tiling], Flow], tiling: Tiling) -> Flow:
-    """A picture of `size` through the network again: all of it must be there first, and waits in a file."""
-    with TemporaryFile() as file:
+def once_more(
+    rows: Flow, size: Size, enlarge: Callable[[Seen, Size, Tiling], Flow], tiling: Tiling, folder: Path
+) -> Flow:
+    """A picture of `size` through the network again: all of it must be there first, and waits in a file of `folder`.
+
+    Raises StorageProblem when there is no room for it.
+    """
+    make_folder(folder)
+    with TemporaryFile(dir=folder) as file:
         whole: NDArray[np.uint16] | None = None
         top = 0
         for some in rows:
@@ -110,11 +118,21 @@ def once_more(rows: Flow, size: Size, enlarge: Callable[[Seen, Size, Tiling], Fl
                 yield some
                 continue
             if whole is None:
+                _claim(file, 2 * size[0] * size[1] * some.shape[2], folder)
                 whole = np.memmap(file, np.uint16, "w+", shape=(size[1], size[0], some.shape[2]))
             whole[top : top + len(some)] = as_pixels(some, np.uint16)
             top += len(some)
         assert whole is not None
         yield from enlarge(partial(_part, whole), size, tiling)
+
+
+def _claim(file: IO[bytes], size: int, folder: Path) -> None:
+    """Bytes on the disk: a mapped file that finds none later would end the process."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise storage_problem(error, folder / "the picture between two passes") from error
 
 
 def _part(pixels: NDArray[Any], rows: slice, columns: slice) -> Levels:

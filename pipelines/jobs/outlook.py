@@ -5,7 +5,7 @@ No torch here: the page asks this at every move of a slider.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.core.error import EaselError, InvalidRequest, Problem, TooLarge
@@ -40,8 +40,8 @@ class Outlook:
     """Bytes at most, besides what is always there."""
     file: int
     """Bytes, about."""
-    seconds: float | None = None
-    """None: nobody knows yet."""
+    scratch: int = 0
+    """Bytes of a file that is there meanwhile."""
     problem: Problem | None = None
     """Why it cannot be done."""
 
@@ -70,15 +70,15 @@ def outlook(request: UpscaleRequest, size: tuple[int, int], upscalers: Iterable[
     """Of `request` over a picture of `size` (width, height)."""
     try:
         sized = request.sized(*size)
-        tiles, memory = _work(request, size, sized, list(upscalers))
+        tiles, memory, scratch = _work(request, size, sized, list(upscalers))
     except EaselError as error:
         return Outlook(size, (0, 0), 0, 0, 0, problem=error.as_problem)
     pixels = sized.kept[0] * sized.kept[1]
-    told = Outlook(size, sized.kept, tiles, memory, round(pixels * PACKED[request.output]))
+    told = Outlook(size, sized.kept, tiles, memory, round(pixels * PACKED[request.output]), scratch)
     try:
         check_fits(request, told, room)
     except EaselError as error:
-        return Outlook(size, sized.kept, tiles, memory, told.file, problem=error.as_problem)
+        return replace(told, problem=error.as_problem)
     return told
 
 
@@ -92,9 +92,9 @@ def check_fits(request: UpscaleRequest, told: Outlook, room: Room) -> None:
             f"A {form} of {width} x {height} pixels is too large", fix="save it as PNG, or choose a smaller size",
             field="output",
         )  # fmt: skip
-    if told.file > room.disk:
+    if told.file + told.scratch > room.disk:
         raise TooLarge(
-            f"The picture needs about {_size(told.file)} on the disk, {_size(room.disk)} are free",
+            f"The picture needs about {_size(told.file + told.scratch)} on the disk, {_size(room.disk)} are free",
             fix="free some space, or choose a smaller size", field="factor",
         )  # fmt: skip
     if room.memory and told.memory > room.memory:
@@ -104,13 +104,13 @@ def check_fits(request: UpscaleRequest, told: Outlook, room: Room) -> None:
         )  # fmt: skip
 
 
-def _work(request: UpscaleRequest, size: tuple[int, int], sized: Sized, infos: list[ModelInfo]) -> tuple[int, int]:
-    """Tiles, and bytes."""
+def _work(request: UpscaleRequest, size: tuple[int, int], sized: Sized, infos: list[ModelInfo]) -> tuple[int, int, int]:
+    """Tiles; bytes of memory; bytes of a file between two passes."""
     width, height = sized.width, sized.height
     memory = 4 * size[0] * size[1] + STREAM * 4 * 3 * width * 256
     if request.output is not Format.PNG or request.strength:
         memory += 8 * width * height
-    tiles = 0
+    tiles = scratch = 0
     if request.strength:
         tiles = _windows(sized.kept, request) * request.walked
         memory += REDRAWN * sized.kept[0] * sized.kept[1]
@@ -123,11 +123,12 @@ def _work(request: UpscaleRequest, size: tuple[int, int], sized: Sized, infos: l
         for number in range(passes(network.factor, width / size[0])):
             large = size[0] * network.factor**number, size[1] * network.factor**number
             tiles += tiling.count(*large)
+            scratch += 2 * 4 * large[0] * large[1] if number else 0
             rows = min(large[1], tiling.side) * network.factor
             memory = max(memory, STREAM * 4 * 3 * large[0] * network.factor * rows // 2)
         seen = min(max(size), tiling.side)
         memory += 2 * info.size + 12 * network.channels * seen * seen
-    return tiles, memory
+    return tiles, memory, scratch
 
 
 def _windows(size: tuple[int, int], request: UpscaleRequest) -> int:

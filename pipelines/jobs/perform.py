@@ -204,6 +204,7 @@ class Painter:
         thrift = forecast.thrift.and_also(self._learnt.get(work_like_this, forecast.thrift))
         if saved := _difference(Thrift(at_once=min(request.batch_size, request.count)), thrift):
             yield Noted(text=f"To fit into {in_gb(forecast.room)} GB: {saved}")
+        freed = False
         while True:
             try:
                 for event in self._attempt(request, subject, first, stop, thrift):
@@ -214,8 +215,10 @@ class Painter:
             except RanOut as ran:
                 phase, detail = ran.phase, ran.detail
             # Only here: before, the error held all that the attempt had in hand.
-            if self._residency.free_others(info):
+            if self._residency.free_others(info) and not freed:  # once: a second pass brings its network each time
+                freed = True
                 continue
+            freed = False
             spared = thriftier(thrift, phase, on_cpu=self._residency.device.type == "cpu")
             if spared is None:
                 self._residency.free()

@@ -53,7 +53,9 @@ def _by_network(residency: Residency, info: ModelInfo, pixels: Pixels, size: tup
     tiling = Tiling(side=max(side, Tiling().side), multiple=network.multiple)
     rows = through(network, network.factor, _seen(pixels), before, tiling)
     large = (before[0] * network.factor, before[1] * network.factor)
-    return _whole(resized(rows, large, size, Resampler.LANCZOS))
+    whole = _whole(resized(rows, large, size, Resampler.LANCZOS))
+    residency.free(info.name)
+    return whole
 
 
 def _seen(pixels: Pixels) -> Seen:

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipelines.core.error import OutOfMemory, TooLarge
 from pipelines.core.event import Event, Finished, Loading, Noted, PictureSaved, Preview, Progress, Stopped
 from pipelines.core.model import Kind, ModelInfo
 from pipelines.core.placement import Phase
+from pipelines.core.request import GenerateRequest
 from pipelines.core.stop import StopSignal
 from pipelines.core.upscale import RESAMPLERS, Resampler, UpscaleRequest
 from pipelines.generation.generate import Happening, Painted
@@ -38,6 +40,7 @@ from pipelines.models.budget import Thrift
 from pipelines.models.loading import LoadedModel
 from pipelines.models.memory import RanOut, watched
 from pipelines.models.residency import Residency
+from pipelines.models.scan import stamp_of
 from pipelines.storage.infotext import infotext
 from pipelines.storage.pictures import PictureFiles, SavedPicture, Streamed
 from pipelines.storage.sources import SourceStore
@@ -52,6 +55,8 @@ SMALLEST_TILE = 96
 UNFINISHED = ".unfinished"
 """The folder, below that of the pictures, for tiles of redraws that are not at their end."""
 KEPT_SECONDS = 7 * 24 * 3600
+USUAL_SAMPLER = GenerateRequest.model_fields["sampler"].default
+"""Of a request that says nothing: a diffusion upscaler then has its own."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +86,17 @@ class Means:
 def upscale(
     request: UpscaleRequest, work: Work, parts: Sequence[ModelInfo], means: Means, stop: StopSignal
 ) -> Iterator[Event]:
-    """Each picture of `request`; the last event is an End. `parts`: its upscalers, in their order.
+    """Each picture of `request`; the last event is an End. `parts`: its upscalers, then what else it names.
 
     A person who stops it keeps the finished rows; the rest of the picture is enlarged plainly then.
     """
     began, done = time.monotonic(), work.first
-    picture = brought(request, means.sources)
+    picture, upscalers = brought(request, means.sources), parts[: len(request.upscalers)]
     room = Room(means.residency.room, shutil.disk_usage(_there(means.files.outputs)).free)
-    told = outlook(request, picture.size, parts, room)
+    told = outlook(request, picture.size, upscalers, room)
     if told.problem is not None:
         raise TooLarge(told.problem.problem, fix=told.problem.fix, field=told.problem.field)
-    task = Task(picture, dict(zip(request.upscalers, parts, strict=True)), means, work)
+    task = Task(picture, dict(zip(request.upscalers, upscalers, strict=True)), means, work, tuple(parts))
     for index in range(work.first, request.pictures):
         if stop.after_picture:
             break
@@ -115,24 +120,27 @@ class Task:
 
     brought: Brought
     parts: dict[str, ModelInfo]
+    """Its upscalers, by their names."""
     means: Means
     work: Work
+    named: tuple[ModelInfo, ...]
+    """All that it names besides its model."""
 
     def picture(self, index: int, stop: StopSignal) -> Iterator[Event]:
         """Raises OutOfMemory, ModelUnusable."""
-        tile = self.brought.request.tile or USUAL_TILE
+        tile, freed = self.brought.request.tile, False
         while True:
             try:
                 yield from self._attempt(index, tile, stop)
                 return
             except RanOut as ran:
                 detail = ran.detail
-            # Only here: before, the error held all that the attempt had in hand.
-            if any(self.means.residency.free_others(info) for info in self.parts.values()):
+            self.means.residency.free()  # only here: before, the error held all that the attempt had in hand
+            if not freed:
+                freed = True
                 continue
-            tile //= 2
+            tile = (tile or USUAL_TILE) // 2
             if tile < SMALLEST_TILE:
-                self.means.residency.free()
                 raise OutOfMemory(
                     "The device has not enough memory to upscale this picture with "
                     f"{self.brought.request.upscaler!r}",
@@ -154,8 +162,9 @@ class Task:
         finished = 0
         try:
             with self.means.files.streamed(
-                request, self.brought.source, shape, index=index, job=self.work.job, to=self._target(index)
-            ) as streamed:
+                request, self.brought.source, shape, self._parameters(index, facts), index=index, job=self.work.job,
+                to=self._target(index),
+            ) as streamed:  # fmt: skip
                 for rows in self._watched(flow):
                     if stop.now and not request.strength:  # a redraw ends by itself
                         break
@@ -176,6 +185,8 @@ class Task:
                 saved = streamed.close(self._parameters(index, facts), time.monotonic() - began)
         except NothingYet:
             return
+        if facts.finished == 1:
+            shutil.rmtree(self._unfinished(), ignore_errors=True)
         yield _saved(saved)
 
     def _redrawn(self, flow: Flow, facts: "Facts", stop: StopSignal) -> Flow:
@@ -184,20 +195,21 @@ class Task:
         What was painted by then waits on the disk, and the same request goes on with it.
         """
         width, height = self.brought.sized.kept
-        whole, top = np.empty((height, width, self.brought.picture.array.shape[2]), np.uint8), 0
+        kind = self.brought.kind
+        whole, top = np.empty((height, width, self.brought.picture.array.shape[2]), kind), 0
         for rows in flow:
             if stop.now:
                 return
             if not isinstance(rows, np.ndarray):
                 yield rows
                 continue
-            whole[top : top + len(rows)] = as_pixels(rows, np.uint8)
+            whole[top : top + len(rows)] = as_pixels(rows, kind)
             top += len(rows)
         request = self.brought.request
         how = Redraw(request.picture, request.strength, request.overlap)
         folder = self._unfinished()
-        painted = None
-        for event in self.means.redraw(Redrawing(how, np.ascontiguousarray(whole[..., :3]), FolderMemo(folder))):
+        painted, seen = None, whole[..., :3] if kind is np.uint8 else (whole[..., :3] >> 8).astype(np.uint8)
+        for event in self.means.redraw(Redrawing(how, np.ascontiguousarray(seen), FolderMemo(folder))):
             if isinstance(event, Painted):
                 painted = np.asarray(event.image)
             else:
@@ -206,20 +218,23 @@ class Task:
             facts.finished = 0.0
             yield Noted(text="Stopped: enlarged, and not yet redrawn; the same request goes on where it was")
         else:
-            whole[..., :3] = painted
+            whole[..., :3] = painted if kind is np.uint8 else painted.astype(np.uint16) * 257
             edges = how.windows.edges(-(-height // PIXELS_PER_LATENT), -(-width // PIXELS_PER_LATENT))
             columns, lines = ([PIXELS_PER_LATENT * at for at in some] for some in edges)
             facts.seams = seam_score(painted, columns, lines)
-            shutil.rmtree(folder, ignore_errors=True)
         yield from in_bands(whole)
 
     def _unfinished(self) -> Path:
         """Where what is painted of this very request waits. What nobody has gone on with for a week goes."""
         place = self.means.files.outputs / UNFINISHED
         for old in place.iterdir() if place.is_dir() else ():
-            if old.stat().st_mtime < time.time() - KEPT_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
-        return place / hashlib.sha256(self.brought.request.model_dump_json().encode()).hexdigest()[:32]
+            with suppress(FileNotFoundError):  # another program was quicker
+                if old.stat().st_mtime < time.time() - KEPT_SECONDS:
+                    shutil.rmtree(old, ignore_errors=True)
+        # What is painted by other weights under the same names is another picture.
+        models = [info for info in (self.work.model, *self.named) if info is not None]
+        said = [self.brought.request.model_dump_json(), *(stamp_of(Path(info.path)) for info in models)]
+        return place / hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
     def _watched(self, rows: Flow) -> Flow:
         """Raises RanOut."""
@@ -293,12 +308,13 @@ class Task:
     def _resolved(self, index: int, tile: int, stop: StopSignal) -> Flow:
         request = self.brought.request
         painted, levels = request.picture, request.noise_levels
+        sampler = "" if painted.sampler == USUAL_SAMPLER else painted.sampler
         wish = Wish(
             prompt=painted.prompt, negative_prompt=painted.negative_prompt, steps=painted.steps, cfg=painted.cfg,
-            seed=painted.seed, sampler=painted.sampler, noise_level=levels[index] if levels else None,
+            seed=painted.seed, sampler=sampler, noise_level=levels[index] if levels else None,
         )  # fmt: skip
         model = self.means.residency.lend_enlarger(self.parts[request.upscaler])
-        return diffusion_rows(model, self.brought, wish, stop, 0 if tile == USUAL_TILE else tile)
+        return diffusion_rows(model, self.brought, wish, stop, tile)
 
     def _through(self, name: str, tile: int) -> Route:
         """The whole picture, enlarged by one upscaler to the very size, in bands."""
@@ -306,7 +322,7 @@ class Task:
         if name in RESAMPLERS:
             return Route(plain(self.brought.seen, before, after, Resampler(name)), 0)
         network = self.means.residency.lend_network(self.parts[name], load_upscaler)
-        return network_route(network, self.brought, tile)
+        return network_route(network, self.brought, tile, self.means.files.outputs)
 
 
 @dataclass

@@ -109,7 +109,7 @@ def storage_problem(error: OSError, path: Path, *, verb: str = "saved") -> Stora
 def sweep(folder: Path) -> int:
     """Remove what killed programs of ours left unfinished anywhere below `folder`; returns how many files or folders.
 
-    A file is stale when the program that wrote it (its process id is in the name) is gone, or after an hour.
+    A file is stale when the program that wrote it (its process id is in the name) is gone; one without after an hour.
     """
     swept = 0
     for left in list(folder.rglob(f"{OURS}*")):
@@ -123,8 +123,8 @@ def sweep(folder: Path) -> int:
 def _is_stale(file: Path) -> bool:
     written = file.stat().st_mtime
     writer = re.match(rf"{re.escape(OURS)}(\d+)-", file.name)
-    if writer and not _still_writes(int(writer[1]), written):
-        return True
+    if writer:
+        return not _still_writes(int(writer[1]), written)
     return time.time() - written > STALE_SECONDS
 
 

@@ -1,6 +1,7 @@
 """A look at a picture, or at a part of it, in no more pixels than a screen has: also at one of a quarter of a
 gigapixel, which neither a browser nor this process should hold as a whole."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.core.error import InvalidRequest
+from pipelines.core.error import InvalidRequest, StorageProblem
 from pipelines.storage.facts import open_picture
 from pipelines.storage.sources import orientation_of
 from pipelines.storage.streamed import Head, bands, read_head
@@ -30,15 +31,23 @@ def look(path: Path, side: int, box: Box | None = None) -> Image.Image:
     """
     head = read_head(path)
     if head is not None and head.band:
-        return _fitted(_gathered(path, head, _inside(box, head.width, head.height), side), side)
+        with suppress(StorageProblem):  # another program has packed it anew: then it is read like any other
+            return _fitted(_gathered(path, head, _inside(box, head.width, head.height), side), side)
     with open_picture(path) as image:
         if box is None:
             image.draft("RGB", (side, side))  # a JPEG comes at an eighth of its size for an eighth of the time
         has_alpha = "A" in image.getbands() or "transparency" in image.info
-        seen = image.convert("RGBA" if has_alpha else "RGB")
+        seen = _of_8_bits(image).convert("RGBA" if has_alpha else "RGB")
         if (turn := TURNS.get(orientation_of(image))) is not None:
             seen = seen.transpose(turn)
         return _fitted(seen if box is None else seen.crop(_inside(box, *seen.size)), side)
+
+
+def _of_8_bits(image: Image.Image) -> Image.Image:
+    """Pillow would make everything white of a grey picture of 16."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def _inside(box: Box | None, width: int, height: int) -> Box:

@@ -76,15 +76,15 @@ class PictureFiles:
 
     @contextmanager
     def streamed(
-        self, request: UpscaleRequest, source: About, shape: Shape, *, index: int, job: str | None = None,
-        to: Path | None = None,
+        self, request: UpscaleRequest, source: About, shape: Shape, parameters: str, *, index: int,
+        job: str | None = None, to: Path | None = None,
     ) -> Iterator["Streamed"]:  # fmt: skip
         """A picture that is written as it is made; when the context ends well it is there, whole, or else not at all.
 
-        Raises as `save`.
+        `parameters`: its infotext as far as it is known; a few words more may come. Raises as `save`.
         """
         with self._place(request, index, to) as path, whole_file(path, replace=to is not None) as file:
-            yield Streamed(file, request, source, shape, SavedPicture(
+            yield Streamed(file, request, source, shape, parameters, SavedPicture(
                 path, str(path.absolute()) if to else path.relative_to(self.outputs).as_posix(), index,
                 request.seed_of(index), 0.0,
             ), job)  # fmt: skip
@@ -109,11 +109,11 @@ class Streamed:
     """A picture on its way to the disk."""
 
     def __init__(
-        self, file: BinaryIO, request: UpscaleRequest, source: About, shape: Shape, saved: SavedPicture,
-        job: str | None,
+        self, file: BinaryIO, request: UpscaleRequest, source: About, shape: Shape, parameters: str,
+        saved: SavedPicture, job: str | None,
     ) -> None:  # fmt: skip
         self._request, self._source, self._saved, self._job = request, source, saved, job
-        told = self._told(source.parameters, 0)
+        told = self._told(parameters, 0)
         self._writer = writer_of(file, shape, request.output, request.quality, told)
 
     def write(self, rows: Rows) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
 from pipelines.core.error import StorageProblem
+from pipelines.core.upscale import LARGEST_SIDE
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND = 64
@@ -48,7 +49,7 @@ class Head:
     depth: int
     """Bits of each number."""
     band: int
-    """Rows of each band; 0: not written by us."""
+    """Rows of each band; 0: not written by us, as far as can be told."""
     texts: dict[str, str]
 
 
@@ -150,6 +151,8 @@ def _plain(packed: bytes, head: Head) -> Rows:
     """The rows of a band, as `_filtered` has packed them."""
     size = head.channels * head.depth // 8
     lines = np.frombuffer(packed, np.uint8).reshape(-1, 1 + head.width * size)
+    if not np.isin(lines[:, 0], (1, 2)).all() or lines[0, 0] != 1:
+        raise ValueError("rows were packed by another program")
     rows = lines[:, 1:].reshape(len(lines), head.width, size).copy()
     for number, kind in enumerate(lines[:, 0]):
         if kind == 2:
@@ -175,7 +178,7 @@ LONGEST_TEXT = 1 << 20
 def _head(file: BinaryIO) -> Head | None:
     if file.read(len(SIGNATURE)) != SIGNATURE:
         return None
-    width = height = depth = channels = band = 0
+    width = height = depth = colours = interlaced = band = 0
     texts: dict[str, str] = {}
     for kind, length in _chunks(file):
         if kind in {b"IDAT", b"IEND"}:
@@ -185,8 +188,7 @@ def _head(file: BinaryIO) -> Head | None:
         data = file.read(length)
         match kind:
             case b"IHDR":
-                width, height, depth, colours = struct.unpack(">IIBB", data[:10])
-                channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colours, 3)
+                width, height, depth, colours, _, _, interlaced = struct.unpack(">IIBBBBB", data)
             case b"eaBD":
                 (band,) = struct.unpack(">I", data)
             case b"tEXt":
@@ -194,9 +196,13 @@ def _head(file: BinaryIO) -> Head | None:
                 texts[name.decode("latin-1")] = text.decode("latin-1")
             case b"iTXt":
                 name, _, rest = data.partition(b"\0")
-                if rest[:1] == b"\0":  # not packed: ours never is
-                    texts[name.decode("latin-1")] = rest[2:].split(b"\0", 2)[2].decode(errors="replace")
-    return Head(width, height, channels, depth, band, texts)
+                parts = rest[2:].split(b"\0", 2)
+                if rest[:1] == b"\0" and len(parts) == 3:  # not packed: ours never is
+                    texts[name.decode("latin-1")] = parts[2].decode(errors="replace")
+    channels = {kind: number for number, kind in COLOURS.items()}.get(colours, 0)
+    sized = min(width, height) > 0 and max(width, height) <= LARGEST_SIDE
+    ours = sized and band == BAND and depth in {8, 16} and channels and not interlaced
+    return Head(width, height, channels, depth, band if ours else 0, texts)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -222,19 +228,29 @@ def bands(path: Path, top: int = 0, bottom: int | None = None) -> Iterator[tuple
             file.seek(len(SIGNATURE))
             start = 0
             for kind, length in _chunks(file):
-                if kind != b"IDAT" or start >= bottom:
-                    if start >= bottom:
-                        return
+                if start >= bottom:
+                    return
+                if kind != b"IDAT":
                     continue
                 rows = min(head.band, head.height - start)
                 if start + rows > top:
-                    packed = file.read(length)
-                    yield start, _plain(_unpacked(packed, first=start == 0), head)
+                    size = rows * (1 + head.width * head.channels * head.depth // 8)
+                    if length > size + size // 8 + SPARE:
+                        raise ValueError("a band is packed larger than its rows are")
+                    yield start, _plain(_unpacked(file.read(length), size, first=start == 0), head)
                 start += rows
+            if start < bottom:
+                raise ValueError("rows are missing")
     except (OSError, struct.error, ValueError, zlib.error) as error:
         raise StorageProblem(f"{path.name} is damaged", fix="make it again", detail=str(error)) from error
 
 
-def _unpacked(packed: bytes, *, first: bool) -> bytes:
-    """Of one band: the stream's head stands before the first alone."""
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed[2:] if first else packed)
+def _unpacked(packed: bytes, size: int, *, first: bool) -> bytes:
+    """The `size` bytes of one band, no more of what a file may claim; the stream's head stands before the first alone.
+
+    Raises ValueError for any other size: the file was packed anew by another program.
+    """
+    unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed[2:] if first else packed, size + 1)
+    if len(unpacked) != size:
+        raise ValueError("a band is not as long as its rows are")
+    return unpacked

@@ -1,6 +1,7 @@
 """Pictures that are written while they are made: as PNG row by row, in other formats when all rows are there."""
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
@@ -18,9 +19,12 @@ SUFFIXES: Mapping[Format, str] = {
     Format.PNG: ".png", Format.WEBP: ".webp", Format.JPEG: ".jpg", Format.AVIF: ".avif",
 }  # fmt: skip
 WITHOUT_LOSS = 100
+GPS_FOLDER = 0x8825
+UNTRUE = {USER_COMMENT, MAKER_NOTE, 0xA002, 0xA003, 0xA005}
+"""Notes that are not true of another file: texts that are written anew, sizes, and places in the old file."""
 EXIF_MARK = b"Exif\0\0"
-LONGEST_EXIF = 60_000
-"""Bytes: a JPEG has room for 64 KB."""
+LONGEST_EXIF, LONGEST_TEXT = 60_000, 14_000
+"""Bytes: a JPEG has room for 64 KB; and letters, of up to four bytes."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,20 @@ def about(image: Image.Image, parameters: str, profile: bytes | None) -> About:
     """Of a picture that was just read. It is upright from now on, and its thumbnail is not true any more."""
     exif = exif_of(image)
     kept = Image.Exif()
-    kept.update({tag: value for tag, value in exif.items() if tag not in {ORIENTATION, EXIF_FOLDER}})
-    inner = {tag: value for tag, value in exif.get_ifd(EXIF_FOLDER).items() if tag not in {USER_COMMENT, MAKER_NOTE}}
-    if inner:
-        kept.get_ifd(EXIF_FOLDER).update(inner)
-    return About(parameters, profile, kept)
+    kept.update({tag: value for tag, value in exif.items() if tag not in {ORIENTATION, EXIF_FOLDER, GPS_FOLDER}})
+    for folder in (EXIF_FOLDER, GPS_FOLDER):  # their numbers are places in the old file
+        inner = {tag: value for tag, value in exif.get_ifd(folder).items() if tag not in UNTRUE}
+        if inner:
+            kept.get_ifd(folder).update(inner)
+    return About(parameters, profile, kept if _packed(kept) is not None else Image.Exif())
+
+
+def _packed(exif: Image.Exif) -> bytes | None:
+    """None for what a camera noted in a way that cannot be written again."""
+    try:
+        return exif.tobytes() if len(exif) or exif.get_ifd(EXIF_FOLDER) else b""
+    except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError, struct.error):
+        return None
 
 
 def extended(text: str, settings: Mapping[str, object]) -> str:
@@ -112,6 +125,8 @@ def told_of(output: Format, source: About, parameters: str, chunk: Chunk) -> Tol
     """What a result says: as texts of a PNG, else in its EXIF."""
     ours, texts, exif = chunk.model_dump_json(), PngImagePlugin.PngInfo(), Image.Exif()
     exif.update(source.exif)
+    if place := source.exif.get_ifd(GPS_FOLDER):
+        exif.get_ifd(GPS_FOLDER).update(place)
     inner = dict(source.exif.get_ifd(EXIF_FOLDER))
     if output is Format.PNG:
         texts.add_text("parameters", parameters)
@@ -120,8 +135,12 @@ def told_of(output: Format, source: About, parameters: str, chunk: Chunk) -> Tol
         inner |= {USER_COMMENT: b"UNICODE\0" + parameters.encode("utf-16-be"), MAKER_NOTE: OURS_IN_EXIF + ours.encode()}
     if inner:
         exif.get_ifd(EXIF_FOLDER).update(inner)
-    packed = exif.tobytes() if exif or inner else b""
+    packed = _packed(exif) or b""
     if len(packed) > LONGEST_EXIF and output is not Format.PNG:  # what only we can read goes first
         exif.get_ifd(EXIF_FOLDER).pop(MAKER_NOTE)
-        packed = exif.tobytes()
+        packed = _packed(exif) or b""
+    if len(packed) > LONGEST_EXIF and output is not Format.PNG:
+        exif = Image.Exif()
+        exif.get_ifd(EXIF_FOLDER)[USER_COMMENT] = b"UNICODE\0" + parameters[:LONGEST_TEXT].encode("utf-16-be")
+        packed = _packed(exif) or b""
     return Told(texts, source.profile, packed.removeprefix(EXIF_MARK) if output is Format.PNG else packed)

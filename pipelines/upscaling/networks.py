@@ -62,6 +62,8 @@ def load_upscaler(info: ModelInfo, manner: Manner) -> Upscaler:
             f"{info.name} is no upscaler that is known here; its first tensors are {', '.join(list(weights)[:3])}",
             fix="choose another; the README lists what is known", detail=str(error),
         ) from error  # fmt: skip
+    except torch.OutOfMemoryError:  # no fault of the file
+        raise
     except (KeyError, RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         raise ModelUnusable(
             f"{info.name} is damaged: its tensors do not go together", fix="download it again", detail=repr(error)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, PngImagePlugin
 
 from pipelines.core.event import Event, Failed, Finished, Noted, PictureSaved, Preview, Progress, Stopped
 from pipelines.core.presets import STARTER_MODELS
-from pipelines.core.request import GenerateRequest
+from pipelines.core.request import GenerateRequest, LoraChoice
 from pipelines.core.stop import StopMode, StopSignal
 from pipelines.core.upscale import Format, Frame, UpscaleRequest
 from pipelines.jobs.perform import Painter
@@ -169,6 +169,7 @@ def test_a_turned_photograph_comes_out_upright_with_what_its_camera_noted(
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "A camera"
     exif.get_ifd(0x8769)[0x829A] = 0.125
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 30.0)})
     lying = as_bytes(Image.fromarray(shade()).transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
     for output in Format:
         with Image.open(result(painter, order(sources, lying, factor=1.0, output=output, quality=95))) as image:
@@ -176,6 +177,7 @@ def test_a_turned_photograph_comes_out_upright_with_what_its_camera_noted(
             noted = image.getexif()
             assert noted.get(0x0112) is None and noted[0x010F] == "A camera"
             assert float(noted.get_ifd(0x8769)[0x829A]) == 0.125
+            assert noted.get_ifd(0x8825)[2] == (48.0, 8.0, 30.0)
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - shade()).mean() < 10
 
 
@@ -236,11 +238,12 @@ def test_whoever_stops_it_at_once_leaves_nothing_behind(painter: Painter, source
     assert set(painter._files.outputs.rglob("*")) == before
 
 
-def redraw(sources: SourceStore, **fields: Any) -> UpscaleRequest:
+def redraw(sources: SourceStore, loras: tuple[LoraChoice, ...] = (), **fields: Any) -> UpscaleRequest:
     """Of 48 x 48 to 96 x 96, in tiles of 64."""
     painted = GenerateRequest(prompt="a red house", steps=6, seed=3, width=64, height=64, model="flat")
     picture = as_bytes(Image.fromarray(shade(48, 48)))
-    return order(sources, picture, upscaler="starter-x4", strength=0.5, overlap=0.5, picture=painted, **fields)
+    painting = painted.model_copy(update={"loras": loras})
+    return order(sources, picture, upscaler="starter-x4", strength=0.5, overlap=0.5, picture=painting, **fields)
 
 
 def test_a_redraw_keeps_the_size_and_tells_of_its_seams(painter: Painter, sources: SourceStore) -> None:
@@ -249,6 +252,23 @@ def test_a_redraw_keeps_the_size_and_tells_of_its_seams(painter: Painter, source
     assert said.startswith("a red house\n") and "Denoising strength: 0.5" in said
     assert float(said.split("Seams: ")[1].split(",")[0]) < 1.3
     assert pixels(painted).shape == (96, 96, 3) and read_picture(plain).infotext.count("Seams") == 0
+
+
+def test_a_redraw_takes_loras_and_a_prompt_of_any_length(painter: Painter, sources: SourceStore) -> None:
+    plain = pixels(result(painter, redraw(sources, factor=1.0)))
+    long = redraw(sources, (LoraChoice(name="snowfall"),), factor=1.0)
+    long = long.model_copy(update={"picture": long.picture.model_copy(update={"prompt": "a red house, " * 400})})
+    painted = result(painter, long)
+    assert read_picture(painted).infotext.startswith("a red house, a red house, ")
+    assert read_picture(painted).request == long and (pixels(painted) != plain).any()
+
+
+def test_a_redraw_of_sixteen_bits_is_told_in_all_of_them(painter: Painter, sources: SourceStore) -> None:
+    deep, held = shade(64, 64).astype(np.uint16) * 257, BytesIO()
+    write_deep_png(DeepPicture(deep), PngImagePlugin.PngInfo(), held)
+    painted = redraw(sources, factor=1.0).model_copy(update={"source": sources.keep(held.getvalue()).id})
+    made = read_deep_png(result(painter, painted).read_bytes())
+    assert made.dtype == np.uint16 and abs(float(made.mean()) - float(deep.mean())) < 0.1 * float(deep.mean())
 
 
 def test_a_redraw_that_was_cut_off_goes_on_where_it_was(painter: Painter, sources: SourceStore) -> None:
@@ -304,6 +324,7 @@ def test_progress_counts_tiles_and_the_picture_grows(painter: Painter, sources: 
     [
         ({"upscaler": "no such"}, "There is no upscaler named 'no such'; use 'lanczos'"),
         ({"upscaler": "flat"}, "'flat' does not enlarge pictures (checkpoint); choose an upscaler"),
+        ({"second": "flat"}, "'flat' does not enlarge pictures"),
         ({"upscaler": "starter-x4", "tile": 10}, "Tiles of 10 pixels are too small; use 80 or more"),
         ({"width": 32_000}, "would become 32000 x"),
         ({"width": 9_000, "height": 9_000, "output": "jpeg"}, "JPEG of 9000 x 9000 pixels"),

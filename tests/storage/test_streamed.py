@@ -1,5 +1,9 @@
 """PNGs written and read a band at a time."""
 
+import struct
+import tracemalloc
+import zlib
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pipelines.core.error import StorageProblem
-from pipelines.storage.streamed import BAND, StreamedPng, Told, bands, read_head
+from pipelines.core.error import EaselError, StorageProblem
+from pipelines.storage.looks import look
+from pipelines.storage.streamed import BAND, SIGNATURE, StreamedPng, Told, bands, read_head
 
 
 def picture(height: int, width: int, channels: int, kind: type) -> NDArray[Any]:
@@ -77,6 +82,49 @@ def test_a_picture_that_lacks_rows_is_none(tmp_path: Path) -> None:
     png.write(np.zeros((99, 10, 3), np.uint8))
     with pytest.raises(ValueError, match="99 of 100"):
         png.close(told())
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def claiming(width: int, height: int, packed: bytes, *, colours: int = 2, band: int = BAND) -> bytes:
+    """A file that says it is written in bands, whatever is in it."""
+    head = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
+    told = chunk(b"IHDR", head) + chunk(b"eaBD", struct.pack(">I", band)) + chunk(b"iTXt", b"broken\0")
+    return SIGNATURE + told + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def test_a_file_that_claims_too_much_costs_no_memory(tmp_path: Path) -> None:
+    bomb = zlib.compress(b"\1" + bytes(50_000_000))
+    for name, content in {
+        "bomb": claiming(2, 2, bomb), "wide": claiming(2**31 - 1, 2**31 - 1, bomb),
+        "empty": claiming(0, 0, bomb), "grey": claiming(2, 2, bomb, colours=0),
+        "all at once": claiming(2, 2, bomb, band=2**32 - 1), "cut": claiming(2, 2, bomb)[:60],
+    }.items():  # fmt: skip
+        path = tmp_path / name
+        path.write_bytes(content)
+        tracemalloc.start()
+        with suppress(EaselError):  # where its first rows are a picture, they are seen
+            assert look(path, 100).size == (2, 2)
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+        tracemalloc.stop()
+
+
+def test_a_picture_that_another_program_has_packed_anew_is_still_seen(tmp_path: Path) -> None:
+    array = picture(3 * BAND, 40, 3, np.uint8)
+    with Image.fromarray(array) as image:
+        held = BytesIO()
+        image.save(held, "PNG")
+    plain = held.getvalue()
+    at = plain.index(b"IDAT") - 4
+    (tmp_path / "anew.png").write_bytes(plain[:at] + chunk(b"eaBD", struct.pack(">I", BAND)) + plain[at:])
+    assert np.array_equal(np.asarray(look(tmp_path / "anew.png", 1000)), array)
+
+
+def test_a_grey_picture_of_16_bits_is_seen_as_grey(tmp_path: Path) -> None:
+    Image.fromarray(np.full((20, 20), 32_768, np.uint16)).save(tmp_path / "grey.png")
+    assert abs(float(np.asarray(look(tmp_path / "grey.png", 100)).mean()) - 128) <= 1
 
 
 def test_foreign_files_are_told_apart(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Pictures by id: never by path, always with the type we wrote, never run as a page."""
 
 from io import BytesIO
+from threading import Semaphore
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -57,8 +58,8 @@ def describe(row: ImageRow) -> dict[str, Any]:
     return {**row.model_dump(mode="json"), "url": url, "thumb": thumb}
 
 
-def routes(images: ImageStore, sources: SourceStore) -> APIRouter:
-    """`/api/images` and below."""
+def routes(images: ImageStore, sources: SourceStore, looking: Semaphore) -> APIRouter:
+    """`/api/images` and below. `looking`: how many may look at large pictures at once."""
     router = APIRouter(prefix="/api/images", tags=["images"])
 
     @router.get("")
@@ -80,7 +81,8 @@ def routes(images: ImageStore, sources: SourceStore) -> APIRouter:
     @router.get("/{image}/look")
     def looked_at(image: ImageId, width: Width, box: Box = "") -> Response:
         """A JPEG of the picture in at most `width` x `width` pixels; `box`: of the part left,top,right,bottom."""
-        return jpeg_of(look(images.path_of(image), width, read_box(box)))
+        with looking:
+            return jpeg_of(look(images.path_of(image), width, read_box(box)))
 
     @router.get("/{image}/facts")
     def facts(image: ImageId) -> dict[str, Any]:

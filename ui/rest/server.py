@@ -1,6 +1,7 @@
 """The outer web application: gates, error answers and the REST routes. The page is mounted into it by `app.py`."""
 
 from dataclasses import dataclass
+from threading import Semaphore
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +29,8 @@ from pipelines.storage.sources import SourceStore
 from ui.rest import desk, downloads, forecast, images, jobs, loras, models, searches, sources, upscale
 from ui.rest.security import AccessToken, KnownHost, SameOrigin, problem_response
 
+LOOKS = 2
+"""Large pictures that are decoded at once for whoever looks at a part of them."""
 STATUS: dict[type[EaselError], int] = {
     UnknownName: 404,
     Conflict: 409,
@@ -73,8 +76,9 @@ def build(services: RestServices, doors: Doors) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http)
     app.include_router(jobs.routes(services.queue))
     app.include_router(forecast.routes(services.queue, services.models.library))
-    app.include_router(images.routes(services.images, services.sources))
-    app.include_router(sources.routes(services.sources, services.images))
+    looking = Semaphore(LOOKS)
+    app.include_router(images.routes(services.images, services.sources, looking))
+    app.include_router(sources.routes(services.sources, services.images, looking))
     app.include_router(models.routes(services.models))
     app.include_router(loras.routes(services.models.library))
     app.include_router(searches.routes(services.searcher, services.images))

@@ -1,6 +1,7 @@
 """Pictures and masks that people bring, to be painted over: sent as they are, named by what they hold."""
 
 from dataclasses import asdict
+from threading import Semaphore
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -15,8 +16,8 @@ from ui.rest.images import HEADERS, Box, ImageId, Width, jpeg_of, read_box
 SourceId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 
 
-def routes(sources: SourceStore, images: ImageStore) -> APIRouter:
-    """`/api/sources` and below."""
+def routes(sources: SourceStore, images: ImageStore, looking: Semaphore) -> APIRouter:
+    """`/api/sources` and below. `looking`: how many may look at large pictures at once."""
     router = APIRouter(prefix="/api/sources", tags=["sources"])
 
     @router.post("", status_code=201, max_body_size=MOST_BYTES)
@@ -38,7 +39,8 @@ def routes(sources: SourceStore, images: ImageStore) -> APIRouter:
     @router.get("/{source}/look")
     def looked_at(source: SourceId, width: Width, box: Box = "") -> Response:
         """As `/api/images/{image}/look`."""
-        return jpeg_of(look(sources.path_of(source), width, read_box(box)))
+        with looking:
+            return jpeg_of(look(sources.path_of(source), width, read_box(box)))
 
     @router.get("/{source}/facts")
     def facts(source: SourceId) -> dict[str, Any]:

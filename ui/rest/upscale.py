@@ -93,7 +93,7 @@ def _seconds(request: UpscaleRequest, told: Outlook, images: ImageStore) -> floa
         for row in images.upscaled_by(request.upscaler, limit=20)
         if isinstance(row.request, UpscaleRequest) and _is_alike(row.request, request) and row.seconds
     ]
-    if not paces:
+    if not paces or told.problem is not None:
         return None
     pixels = told.after[0] * told.after[1]
     return median(paces) * pixels * max(1, request.walked) * request.pictures
@@ -114,8 +114,13 @@ def _enlarges(info: ModelInfo) -> bool:
 
 def _described(info: ModelInfo) -> Upscaler:
     if info.kind is Kind.UPSCALER:
-        factor = None if info.problem else network_size(info).factor
-        return Upscaler(name=info.name, way="network", detail=info.detail, factor=factor, problem=info.problem)
+        network = Upscaler(name=info.name, way="network", detail=info.detail, problem=info.problem)
+        if info.problem is not None:
+            return network
+        try:
+            return network.model_copy(update={"factor": network_size(info).factor})
+        except EaselError as error:  # it was changed since the last look at the folder
+            return network.model_copy(update={"problem": error.as_problem})
     told = Upscaler(name=info.name, way="diffusion", detail=info.family or "", problem=info.problem)
     if info.problem is not None:
         return told

@@ -1,5 +1,5 @@
 // Pictures by their address, ready to be drawn: read when they are first asked for, the ones used last are held.
-Easel.bitmaps = (onReady, most = 8) => {
+Easel.bitmaps = (onReady, most = 24) => {
   const held = new Map(); // address -> bitmap; null on its way, false if there is none
 
   /** null until it is there. */

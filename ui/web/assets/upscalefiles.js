@@ -12,7 +12,11 @@ Easel.upscaleFiles = (() => {
   rows = remembered.filter(row => row.source || row.problem);
 
   function tell() {
-    sessionStorage.setItem('easel.upscale.files', JSON.stringify(rows));
+    try {
+      sessionStorage.setItem('easel.upscale.files', JSON.stringify(rows.map(({ thumb, ...row }) => row)));
+    } catch (error) {
+      console.warn(error); // a list too long to be kept is still there until the page is left
+    }
     changed.tell();
     Easel.upscale.changed.tell();
   }

@@ -85,6 +85,7 @@ Easel.upscaleState = (() => {
     if (!facts.has(id)) {
       const asked = ask(`api/sources/${id}/facts`).catch(error => console.warn(error) ?? null);
       facts.set(id, asked.then(found => facts.set(id, found) && found));
+      asked.then(found => found || setTimeout(() => facts.delete(id), 4000)); // then it is asked for again
     }
     return facts.get(id);
   }

@@ -46,7 +46,7 @@ Easel.upscaleView = () => {
   function sourceLayer() {
     const { before, part } = scene;
     if (!before) return null;
-    const look = before.image && `/api/images/${before.image}`; // what was brought is only there as it is
+    const look = before.image ? `/api/images/${before.image}` : before.url;
     return { key: `source ${before.id}`, look, url: before.url, width: before.width, height: before.height, part };
   }
 

@@ -73,6 +73,7 @@ Easel.upscale = (() => {
     if (!job) return;
     job.view = told;
     await recall(told.images ?? []);
+    if (job.view !== told) return; // something newer was told meanwhile
     Easel.upscaleFiles.hear(told);
     if (Easel.live.hasEnded(told)) finish(told);
     changed.tell();
