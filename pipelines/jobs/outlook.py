@@ -4,13 +4,13 @@ No torch here: the page asks this at every move of a slider.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.core.error import EaselError, InvalidRequest, Problem, TooLarge
 from pipelines.core.model import Kind, ModelInfo
-from pipelines.core.upscale import RESAMPLERS, Format, Sized, UpscaleRequest
+from pipelines.core.upscale import Format, Sized, UpscaleRequest
 from pipelines.models.headers import TensorEntry
 from pipelines.models.single import read_single
 from pipelines.storage.facts import MAX_PIXELS
@@ -163,12 +163,24 @@ def _factor(tensors: Mapping[str, TensorEntry], name: str) -> int:
     return said[0] if said else 4
 
 
-def check_upscale(request: UpscaleRequest) -> None:
-    """What can be told of it without its picture. Raises InvalidRequest."""
-    if request.tile and not RESAMPLERS.issuperset({request.upscaler, request.second or request.upscaler}):
+def check_upscale(request: UpscaleRequest, parts: Sequence[ModelInfo]) -> None:
+    """What can be told of it without its picture. `parts`: its upscalers first. Raises InvalidRequest."""
+    if request.tile and request.upscalers:
         Tiling(side=request.tile)
     if request.second == request.upscaler:
         raise InvalidRequest("Both upscalers are the same", fix="choose another, or none", field="second")
+    named = dict(zip(request.upscalers, parts, strict=False))
+    first, second = named.get(request.upscaler), named.get(request.second)
+    if second is not None and second.kind is not Kind.UPSCALER:
+        raise InvalidRequest(
+            f"{request.second!r} imagines a picture of its own, which cannot be mixed in",
+            fix="choose a network or a resampler", field="second",
+        )  # fmt: skip
+    if request.noise_levels and (first is None or first.kind is Kind.UPSCALER):
+        raise InvalidRequest(
+            f"{request.upscaler!r} takes no noise level", fix="leave it out, or choose a diffusion upscaler",
+            field="noise_levels",
+        )  # fmt: skip
 
 
 def _size(size: int) -> str:

@@ -33,7 +33,7 @@ from pipelines.jobs.enlarging import (
     on_white,
 )
 from pipelines.jobs.growing import Growing, Pace
-from pipelines.jobs.outlook import USUAL_TILE, Room, outlook
+from pipelines.jobs.outlook import USUAL_TILE, Room, check_upscale, outlook
 from pipelines.jobs.worker import Work
 from pipelines.models.blueprint import PIXELS_PER_LATENT
 from pipelines.models.budget import Thrift
@@ -92,6 +92,7 @@ def upscale(
     """
     began, done = time.monotonic(), work.first
     picture, upscalers = brought(request, means.sources), parts[: len(request.upscalers)]
+    check_upscale(request, parts)
     room = Room(means.residency.room, shutil.disk_usage(_there(means.files.outputs)).free)
     told = outlook(request, picture.size, upscalers, room)
     if told.problem is not None:

@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tests.browser.canvas import png, scene
 from tests.browser.conftest import Studio
 from tests.browser.easel import Easel
 
+ENLARGER = "enlarge"
 STATES = (
     "empty", "source", "loading", "running", "done", "kept", "side", "levels", "batch", "error", "disabled",
 )  # fmt: skip
@@ -85,19 +85,8 @@ class Upscale:
 
 
 @pytest.fixture(scope="module")
-def enlarger(studio: Studio) -> Iterator[str]:
-    """A tiny diffusion upscaler among the models."""
-    from tests.models.enlargers import x4
-
-    folder = studio.data / "models" / "tiny-x4"
-    x4().save_pretrained(folder)
-    yield folder.name
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, studio: Studio, enlarger: str) -> Iterator[Page]:
-    """One page for all, with a picture that was painted here and a model that enlarges."""
+def page(browser: Browser, studio: Studio) -> Iterator[Page]:
+    """One page for all, with a picture that was painted here."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", reduced_motion="reduce")
     opened = context.new_page()
     broken: list[str] = []
@@ -160,9 +149,9 @@ def test_a_picture_from_generate_is_enlarged_and_keeps_its_words(upscale: Upscal
     upscale.page.screenshot(path=shots / f"upscale_{way}.png")
 
 
-def test_of_several_noise_levels_the_best_is_kept(upscale: Upscale, enlarger: str, shots: Path) -> None:
+def test_of_several_noise_levels_the_best_is_kept(upscale: Upscale, shots: Path) -> None:
     upscale.open(scene(24, 16))
-    upscale.change(way="diffusion", diffusion=enlarger, factor=4, free_steps=2, tries_several=True, levels=[0, 60])
+    upscale.change(way="diffusion", diffusion=ENLARGER, factor=4, free_steps=2, tries_several=True, levels=[0, 60])
     made = upscale.run()
     assert (made["width"], made["height"], made["asked"]["noise_levels"]) == (96, 64, [0, 60])
     labels = upscale.page.locator(".panelabels > div")

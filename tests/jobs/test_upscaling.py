@@ -310,6 +310,34 @@ def test_whoever_stops_a_redraw_keeps_the_enlarged_picture(painter: Painter, sou
     assert any("goes on where it was" in event.text for event in events if isinstance(event, Noted))
 
 
+def by_diffusion(sources: SourceStore, source: bytes | None = None, **fields: Any) -> UpscaleRequest:
+    painted = GenerateRequest(prompt="a red house", steps=4, cfg=1, seed=5)
+    return order(sources, source, upscaler="enlarge", factor=4.0, picture=painted, **fields)
+
+
+def test_a_diffusion_model_enlarges_and_each_noise_level_makes_a_picture(
+    painter: Painter, sources: SourceStore
+) -> None:
+    small = as_bytes(Image.fromarray(shade(32, 24)))
+    events = perform(painter, by_diffusion(sources, small, noise_levels=(0, 100)))
+    saved = [event for event in events if isinstance(event, PictureSaved)]
+    assert [event.index for event in saved] == [0, 1] and isinstance(events[-1], Finished)
+    calm, free = (pixels(painter._files.outputs / event.file) for event in saved)
+    assert calm.shape == (96, 128, 3) and (calm != free).any()
+    said = [read_picture(painter._files.outputs / event.file).infotext for event in saved]
+    assert "Noise level: 0," in said[0] and "Noise level: 100," in said[1]
+    for made in (calm, free):
+        back = np.asarray(Image.fromarray(made).resize((32, 24), Image.Resampling.BOX)).astype(int)
+        assert np.abs(back - shade(32, 24)).mean() < 16, "it is still that picture"
+    steps = [(event.picture, event.step) for event in events if isinstance(event, Progress)]
+    assert (1, 4) in steps and (2, 4) in steps and any(isinstance(event, Preview) for event in events)
+
+
+def test_a_diffusion_model_keeps_alpha(painter: Painter, sources: SourceStore) -> None:
+    made = pixels(result(painter, by_diffusion(sources, as_bytes(with_alpha().resize((24, 24))))))
+    assert made.shape == (96, 96, 4) and made[..., 3].min() == 0 and made[..., 3].max() == 255
+
+
 def test_progress_counts_tiles_and_the_picture_grows(painter: Painter, sources: SourceStore) -> None:
     picture = as_bytes(Image.fromarray(shade(300, 300)))
     events = perform(painter, order(sources, picture, upscaler="starter-x4", factor=4.0, tile=128))
@@ -324,6 +352,8 @@ def test_progress_counts_tiles_and_the_picture_grows(painter: Painter, sources: 
     [
         ({"upscaler": "no such"}, "There is no upscaler named 'no such'; use 'lanczos'"),
         ({"upscaler": "flat"}, "'flat' does not enlarge pictures (checkpoint); choose an upscaler"),
+        ({"second": "enlarge"}, "'enlarge' imagines a picture of its own, which cannot be mixed in"),
+        ({"noise_levels": (20,)}, "'lanczos' takes no noise level"),
         ({"second": "flat"}, "'flat' does not enlarge pictures"),
         ({"upscaler": "starter-x4", "tile": 10}, "Tiles of 10 pixels are too small; use 80 or more"),
         ({"width": 32_000}, "would become 32000 x"),

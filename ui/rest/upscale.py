@@ -79,8 +79,8 @@ def routes(queue: JobQueue, models: ModelLibrary, images: ImageStore, sources: S
 
 def _outlook(request: UpscaleRequest, size: tuple[int, int], models: ModelLibrary, room: Room) -> Outlook:
     try:
-        check_upscale(request)
         parts = parts_of(models, request)
+        check_upscale(request, parts)
     except EaselError as error:
         return Outlook(size, (0, 0), 0, 0, 0, problem=error.as_problem)
     return outlook(request, size, parts[: len(request.upscalers)], room)
