@@ -112,7 +112,8 @@ Easel.fields = (() => {
   }
 
   function toggle({ label, get, set }) {
-    const input = make('input', { type: 'checkbox', onchange: event => set(event.target.checked) });
+    const change = event => set(event.target.checked);
+    const input = make('input', { type: 'checkbox', 'aria-label': label, onchange: change });
     return {
       node: make('label', { class: 'toggle' }, input, label),
       show() {
