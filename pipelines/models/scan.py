@@ -79,8 +79,10 @@ class ModelLibrary:
         """Grows whenever the list changes, or what is known of a model."""
 
     def list(self) -> list[ModelInfo]:
-        """All models, usable or not, in the order of their names; the starter models first."""
-        return sorted(self._scanned().values(), key=lambda m: (not m.starter, m.name.casefold()))
+        """All models, usable or not, by their names; starter models first, and those that only enlarge last of them."""
+        return sorted(
+            self._scanned().values(), key=lambda m: (not m.starter, m.task is Task.UPSCALING, m.name.casefold())
+        )
 
     def find(self, name: str) -> ModelInfo:
         """The model called `name`. Raises UnknownName with the nearest."""

@@ -43,21 +43,23 @@ def plain(seen: Seen, before: Size, after: Size, resampler: Resampler, first: in
 
 def resized(flow: Flow, before: Size, after: Size, resampler: Resampler) -> Flow:
     """The same of a picture that comes band by band; the bands that leave are of `BAND` rows."""
-    held = np.empty((0, before[0], 3), np.float32)
+    held: Levels | None = None
     start, top = 0, 0
     for rows in flow:
         if not isinstance(rows, np.ndarray):
             yield rows
             continue
-        held = np.concatenate([held, rows]) if len(held) else rows
-        while top < after[1]:
-            bottom = min(top + BAND, after[1])
-            wanted = _wanted(top, bottom, before[1], after[1], resampler)
-            if wanted.stop > start + len(held):
-                break
-            held, start = held[wanted.start - start :], wanted.start
-            yield _resized(held[: wanted.stop - start], start, (top, bottom), before, after, resampler)
-            top = bottom
+        held = rows[:0] if held is None else held
+        for at in range(0, len(rows), BAND):
+            held = np.concatenate([held, rows[at : at + BAND]])  # no view: it would keep all that it is a part of
+            while top < after[1]:
+                bottom = min(top + BAND, after[1])
+                wanted = _wanted(top, bottom, before[1], after[1], resampler)
+                if wanted.stop > start + len(held):
+                    break
+                held, start = held[wanted.start - start :], wanted.start
+                yield _resized(held[: wanted.stop - start], start, (top, bottom), before, after, resampler)
+                top = bottom
 
 
 def _wanted(top: int, bottom: int, before: int, after: int, resampler: Resampler) -> slice:

@@ -2,7 +2,7 @@
 
     uv run tests/bench/bench_upscale.py psnr [--pictures 24]     held-out drawings made small, and enlarged again
     uv run tests/bench/bench_upscale.py tiles [--runs 7]         tiles, beside the bare network on the same ones
-    uv run tests/bench/bench_upscale.py poster [--side 4096]     a square picture four times as large, whole process
+    uv run tests/bench/bench_upscale.py poster [--height 1100]   4096 pixels wide, as high or less, four times as large
     uv run tests/bench/bench_upscale.py vae                      a latent of 4096 x 4096 pixels decoded
     uv run tests/bench/bench_upscale.py seams                    the borders of tiles in redraws and network results
 
@@ -131,14 +131,14 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.bench import bench_upscale
-print(json.dumps(getattr(bench_upscale, sys.argv[2])(Path(sys.argv[3]), int(sys.argv[4]))))
+print(json.dumps(getattr(bench_upscale, sys.argv[2])(Path(sys.argv[3]), *map(int, sys.argv[4:]))))
 """
 
 
-def alone(function: str, number: int) -> dict[str, float]:
+def alone(function: str, *numbers: int) -> dict[str, float]:
     """`function` in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", CHILD, str(ROOT), function, folder, str(number)]
+        command = [sys.executable, "-c", CHILD, str(ROOT), function, folder, *map(str, numbers)]
         told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         return told
 
@@ -158,9 +158,9 @@ def done(performer: Painter, request: GenerateRequest | UpscaleRequest, files: P
     return saved
 
 
-def poster(folder: Path, side: int) -> dict[str, float]:
+def poster(folder: Path, side: int, height: int) -> dict[str, float]:
     performer, sources, files = painter(folder)
-    down, across = np.ogrid[0:side, 0:side]
+    down, across = np.ogrid[0:height, 0:side]
     array = np.stack([across // 16 + down // 32, (across ^ down) // 8, down // 16 + across * 0], axis=2) & 255
     Image.fromarray(array.astype(np.uint8)).save(folder / "picture.png")
     del array
@@ -172,13 +172,13 @@ def poster(folder: Path, side: int) -> dict[str, float]:
             "file": path.stat().st_size / 1e6}  # fmt: skip
 
 
-def latents(folder: Path, side: int) -> dict[str, float]:
+def latents(folder: Path, side: int, height: int) -> dict[str, float]:
     model = Residency("cpu").lend(ModelLibrary([STARTER_MODELS]).usable("flat"))
-    wide = torch.randn((1, 4, side // 8, side // 8), generator=torch.Generator().manual_seed(1))
+    wide = torch.randn((1, 4, height // 8, side // 8), generator=torch.Generator().manual_seed(1))
     before, began, rows = _reset(), time.perf_counter(), 0
     for strip in decoded(model, wide, TILE, StopSignal()):
         rows += 0 if strip.rows is None else len(strip.rows)
-    assert rows == side
+    assert rows == height
     return {"mb": (_status("VmHWM") - before) / 1e6, "seconds": time.perf_counter() - began}
 
 
@@ -217,7 +217,8 @@ def main() -> None:
     parser.add_argument("what", choices=["psnr", "tiles", "poster", "vae", "seams"])
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--side", type=int, default=4096, help="width, and height if none is given")
+    parser.add_argument("--height", type=int, default=0)
     wanted = parser.parse_args()
     match wanted.what:
         case "psnr":
@@ -225,9 +226,9 @@ def main() -> None:
         case "tiles":
             tiles(wanted.runs)
         case "poster":
-            print(alone("poster", wanted.side))
+            print(alone("poster", wanted.side, wanted.height or wanted.side))
         case "vae":
-            print(alone("latents", wanted.side))
+            print(alone("latents", wanted.side, wanted.height or wanted.side))
         case "seams":
             seams()
 

@@ -298,12 +298,12 @@ def test_a_disk_that_ends_half_way_is_said_and_leaves_nothing(desk: Desk, studio
 
 
 def test_models_of_two_families_are_refused_before_anything_is_mixed(desk: Desk, studio: Studio) -> None:
-    write_single(studio.data / "models" / "large.safetensors", networks(Family.SDXL, small=True), torch.float16)
+    write_single(studio.data / "models" / "grand.safetensors", networks(Family.SDXL, small=True), torch.float16)
     desk.page.get_by_role("tab", name="Models").click()
-    expect(desk.page.locator(".card", has_text="large")).to_be_visible()
+    expect(desk.page.locator(".card", has_text="grand")).to_be_visible()
     desk.page.get_by_role("tab", name="Merge").click()
     desk.page.locator("#desk-model-1 .pick").click()
-    desk.page.get_by_role("option", name="large").click()
+    desk.page.get_by_role("option", name="grand").click()
     for line in (desk.ready, desk.page.locator(".refusal"), desk.page.locator(".desk-foot .reason")):
         expect(line).to_contain_text("SDXL")
     expect(desk.save_model).to_be_disabled()

@@ -76,7 +76,7 @@ Easel.models = (() => {
 
   /** What stands in small frames under the name. */
   const tags = model =>
-    [model.family, PAINTS.has(model.kind) ? model.dtype : model.detail, size(model.size)]
+    [model.family, PAINTS.has(model.kind) && model.task !== 'upscaling' ? model.dtype : model.detail, size(model.size)]
       .filter(Boolean)
       .map(text => make('span', { class: 'tag' }, text));
 
@@ -129,7 +129,7 @@ Easel.models = (() => {
     line,
     inMemory,
     face,
-    paints: model => PAINTS.has(model.kind) && !model.problem,
+    paints: model => PAINTS.has(model.kind) && model.task !== 'upscaling' && !model.problem,
     workOn: name => work.get(name),
     get list() {
       return list ?? [];
