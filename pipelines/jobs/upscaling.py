@@ -41,10 +41,11 @@ from pipelines.models.loading import LoadedModel
 from pipelines.models.memory import RanOut, watched
 from pipelines.models.residency import Residency
 from pipelines.models.scan import stamp_of
-from pipelines.storage.infotext import infotext
+from pipelines.storage.files import free_space
+from pipelines.storage.infotext import extended, infotext
 from pipelines.storage.pictures import PictureFiles, SavedPicture, Streamed
 from pipelines.storage.sources import SourceStore
-from pipelines.storage.streaming import Shape, extended
+from pipelines.storage.streaming import Shape
 from pipelines.upscaling.flow import Flow, blended, cut, plain
 from pipelines.upscaling.networks import load_upscaler
 from pipelines.upscaling.superres import Wish
@@ -93,7 +94,7 @@ def upscale(
     began, done = time.monotonic(), work.first
     picture, upscalers = brought(request, means.sources), parts[: len(request.upscalers)]
     check_upscale(request, parts)
-    room = Room(means.residency.room, shutil.disk_usage(_there(means.files.outputs)).free)
+    room = Room(means.residency.room, free_space(means.files.outputs))
     told = outlook(request, picture.size, upscalers, room)
     if told.problem is not None:
         raise TooLarge(told.problem.problem, fix=told.problem.fix, field=told.problem.field)
@@ -108,11 +109,6 @@ def upscale(
             yield Stopped()
             return
     yield Stopped() if done < request.pictures else Finished(seconds=time.monotonic() - began)
-
-
-def _there(folder: Path) -> Path:
-    """`folder`, or the nearest above it that is there already."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ class Task:
                 saved = streamed.close(self._parameters(index, facts), time.monotonic() - began)
         except NothingYet:
             return
-        if facts.finished == 1:
+        if request.strength and facts.finished == 1:
             shutil.rmtree(self._unfinished(), ignore_errors=True)
         yield _saved(saved)
 

@@ -86,6 +86,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def free_space(folder: Path) -> int:
+    """Bytes that are free where `folder` is, or will be."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
 def storage_problem(error: OSError, path: Path, *, verb: str = "saved") -> StorageProblem:
     """The error a person reads when `path` could not be `verb`."""
     what = f"{path.name} could not be {verb}"

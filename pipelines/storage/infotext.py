@@ -68,6 +68,15 @@ HIRES_UPSCALERS: Mapping[str, str] = {
 """What the field calls those that are no networks."""
 
 
+def extended(text: str, settings: Mapping[str, object]) -> str:
+    """An infotext with more `Key: value` at its end; those that are None are left out."""
+    more = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None)
+    if not more:
+        return text
+    joint = ", " if read_infotext(text).settings else "\n"
+    return f"{text}{joint}{more}" if text else more
+
+
 def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False) if any(c in value for c in ",\n:") else value
 

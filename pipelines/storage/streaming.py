@@ -1,6 +1,5 @@
 """Pictures that are written while they are made: as PNG row by row, in other formats when all rows are there."""
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from PIL import Image, PngImagePlugin
 
 from pipelines.core.upscale import Format
 from pipelines.storage.facts import EXIF_FOLDER, MAKER_NOTE, OURS_IN_EXIF, USER_COMMENT, Chunk, exif_of
-from pipelines.storage.infotext import read_infotext
 from pipelines.storage.sources import ORIENTATION
 from pipelines.storage.streamed import Rows, StreamedPng, Told
 
@@ -56,19 +54,6 @@ def _packed(exif: Image.Exif) -> bytes | None:
         return exif.tobytes() if len(exif) or exif.get_ifd(EXIF_FOLDER) else b""
     except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError, struct.error):
         return None
-
-
-def extended(text: str, settings: Mapping[str, object]) -> str:
-    """An infotext with more `Key: value` at its end."""
-    more = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None)
-    if not more:
-        return text
-    joint = ", " if read_infotext(text).settings else "\n"
-    return f"{text}{joint}{more}" if text else more
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if any(c in value for c in ",\n:") else value
 
 
 class Writer(Protocol):

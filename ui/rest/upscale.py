@@ -1,7 +1,5 @@
 """What the Upscale page asks: who can enlarge, and what an upscale will be like."""
 
-import shutil
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -16,6 +14,7 @@ from pipelines.jobs.queue import JobQueue
 from pipelines.models.asked import parts_of
 from pipelines.models.opening import enlarger_of
 from pipelines.models.scan import ModelLibrary
+from pipelines.storage.files import free_space
 from pipelines.storage.images import ImageStore
 from pipelines.storage.sources import SourceStore
 
@@ -67,7 +66,7 @@ def routes(queue: JobQueue, models: ModelLibrary, images: ImageStore, sources: S
         """As the job would be refused, it tells why; a request that cannot be is refused here, too."""
         asked = UpscaleRequest.model_validate({"kind": "upscale", **request})
         source = sources.facts(asked.source)
-        room = Room(queue.device.room if queue.device else 0, shutil.disk_usage(_there(images.root)).free)
+        room = Room(queue.device.room if queue.device else 0, free_space(images.root))
         told = _outlook(asked, (source.width, source.height), models, room)
         return Forecast(
             before=told.before, after=told.after, tiles=told.tiles, seconds=_seconds(asked, told, images),
@@ -102,10 +101,6 @@ def _seconds(request: UpscaleRequest, told: Outlook, images: ImageStore) -> floa
 def _is_alike(one: UpscaleRequest, other: UpscaleRequest) -> bool:
     """Whether both are done by the same means."""
     return (one.second, one.strength > 0, one.model) == (other.second, other.strength > 0, other.model)
-
-
-def _there(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _enlarges(info: ModelInfo) -> bool:
