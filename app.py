@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,8 +23,11 @@ from typer.exceptions import TyperException
 from pipelines.core.attention import AUTO
 from pipelines.core.error import EaselError
 from pipelines.core.presets import STARTER_MODELS
+from ui.cli.generate_commands import generate
 from ui.cli.lora_commands import lora_app
 from ui.cli.mask_commands import mask
+from ui.cli.merge_commands import merge
+from ui.cli.models_commands import models_app
 from ui.cli.options import AttentionOption, DataOption, DeviceOption, Folders, Hardware, ModelsOption, folders
 from ui.cli.upscale_commands import upscale
 
@@ -64,7 +66,6 @@ FAVOURITE = "flat"
 """The model the worker makes ready before the first job."""
 
 app = typer.Typer(no_args_is_help=False, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-models_app = typer.Typer(help="The models that can be used.", no_args_is_help=False)
 app.add_typer(models_app, name="models")
 app.add_typer(lora_app, name="lora")
 
@@ -89,168 +90,8 @@ def serve(
     run_studio(Address(host, port), folders(data, models), Hardware(device, attention), scorer)
 
 
-@app.command()
-def generate(  # noqa: PLR0913, PLR0917, a command is its options
-    prompt: Annotated[str | None, typer.Argument(help="What to paint.")] = None,
-    negative: Annotated[str | None, typer.Option(help="What to avoid.")] = None,
-    model: Annotated[str | None, typer.Option(help="Name or path of a model.")] = None,
-    vae: Annotated[str | None, typer.Option(help="A VAE, or a model whose VAE to use.")] = None,
-    sampler: Annotated[str | None, typer.Option(help='For example "Euler a" or "DPM++ 2M".')] = None,
-    schedule: Annotated[str | None, typer.Option(help="automatic, normal, karras, exponential, sgm_uniform.")] = None,
-    steps: Annotated[str | None, typer.Option(metavar="N", help="20 to 30 suit most samplers.")] = None,
-    cfg: Annotated[str | None, typer.Option(metavar="F", help="Classifier-free guidance scale; 1 is off.")] = None,
-    seed: Annotated[str | None, typer.Option(metavar="N", help="-1 or nothing draws a new one.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="In pixels, multiples of 8.")] = None,
-    count: Annotated[str | None, typer.Option(metavar="N", help="Pictures, with seeds counting up.")] = None,
-    lora: Annotated[
-        list[str] | None, typer.Option(metavar="FILE[:unet[:text]][@BLOCKS]", help="A LoRA to add; may be repeated.")
-    ] = None,
-    image: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="A picture to paint over, or a folder of them.")
-    ] = None,
-    strength: Annotated[str | None, typer.Option(metavar="F", help="How much of it changes, 0 to 1.")] = None,
-    mask: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="White is painted over, black stays; for a folder, a folder.")
-    ] = None,
-    own_settings: Annotated[
-        bool, typer.Option("--own-settings", help="Each picture's own prompt, seed, ... where you name no other.")
-    ] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE|DIR")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any field of the request.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the finished requests and file paths.")] = False,
-    data: DataOption = None,
-    models: ModelsOption = None,
-    device: DeviceOption = "auto",
-    attention: AttentionOption = AUTO,
-) -> None:
-    """Paint pictures from a text."""
-    from ui.cli import batch
-    from ui.cli import generate as command
-    from ui.cli.over import Over
-
-    given = {"prompt": prompt, "negative_prompt": negative, "model": model, "vae": vae}
-    given |= {"sampler": sampler, "schedule": schedule}
-    numbers = {"steps": steps, "cfg": cfg, "seed": seed, "count": count}
-    fields = command.read_fields(given, numbers, size, settings or [])
-    loras = tuple(lora or ())
-    over = Over(image, mask, strength)
-    around = command.Surroundings(
-        folders(data, models), Hardware(device, attention), output, as_json, loras, over, own_settings
-    )
-    run = batch.run if over.is_many or own_settings else command.run
-    run(fields, around)
-
-
-app.command()(mask)
-app.command()(upscale)
-
-
-@models_app.command("list")
-def models_list(
-    as_json: Annotated[bool, typer.Option("--json")] = False, data: DataOption = None, models: ModelsOption = None
-) -> None:
-    """Every model found, usable or not."""
-    from ui.cli.models import print_list
-
-    print_list(folders(data, models), as_json=as_json)
-
-
-@models_app.command("show")
-def models_show(
-    model: Annotated[str, typer.Argument(help="Name or path.")],
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    data: DataOption = None,
-    models: ModelsOption = None,
-) -> None:
-    """What is known about one model."""
-    from ui.cli.models import print_one
-
-    print_one(model, folders(data, models), as_json=as_json)
-
-
-@models_app.command("verify")
-def models_verify(
-    model: Annotated[str, typer.Argument(help="Name or path.")],
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    data: DataOption = None,
-    models: ModelsOption = None,
-) -> None:
-    """Read every number of a model: exit 0 when it is sound, 2 when it must not be used."""
-    from ui.cli.models import verify_one
-
-    verify_one(model, folders(data, models), as_json=as_json)
-
-
-@models_app.command("convert")
-def models_convert(
-    model: Annotated[str, typer.Argument(help="Name or path; a pickle is read safely, in a process of its own.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .safetensors file, or a new diffusers folder.")],
-    dtype: Annotated[str | None, typer.Option(help="fp16, bf16, fp32 or fp8; as it is if left out.")] = None,
-    pruned: Annotated[bool, typer.Option("--pruned", help="Leave out what painting does not need.")] = False,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    data: DataOption = None,
-    models: ModelsOption = None,
-) -> None:
-    """Write a model in another form: safetensors, another precision, pruned, one file or a folder."""
-    from ui.cli.models import Wanted, convert_one
-
-    convert_one(model, folders(data, models), Wanted(output, dtype, pruned), as_json=as_json)
-
-
-@models_app.command("download")
-def models_download(
-    source: Annotated[str, typer.Argument(help="author/model, author/model/file.safetensors, or an https address.")],
-    name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="The hash the file must have; the hub tells its own.")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    data: DataOption = None,
-) -> None:
-    """Fetch a model into the data folder; one that broke off goes on where it stopped."""
-    from ui.cli.models import Asked, download_one
-
-    download_one(Asked(source, name, sha256), folders(data, None), as_json=as_json)
-
-
-@app.command()
-def merge(  # noqa: PLR0913, PLR0917, a command is its options
-    models: Annotated[list[str] | None, typer.Argument(help="Names or paths: A B, and C for some methods.")] = None,
-    base: Annotated[str | None, typer.Option(help="The common ancestor; else the last model.")] = None,
-    method: Annotated[str | None, typer.Option(help="weighted_sum, add_difference, ties, ...; see the README.")] = None,
-    alpha: Annotated[str | None, typer.Option(metavar="F")] = None,
-    beta: Annotated[str | None, typer.Option(metavar="F")] = None,
-    blocks: Annotated[
-        str | None, typer.Option(metavar="PRESET|N,N,...", help="Alpha by block: 26 numbers, SDXL 20.")
-    ] = None,
-    blocks_beta: Annotated[str | None, typer.Option(metavar="PRESET|N,N,...", help="Beta by block.")] = None,
-    elemental: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="BLOCKS:ELEMENTS:ratio, with commas between.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the method.")
-    ] = None,
-    vae: Annotated[str | None, typer.Option(metavar="A|B|base|F|FILE", help="Whose VAE; A's if left out.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="fp16, bf16, fp32, fp8 or source.")] = None,
-    pruned: Annotated[bool, typer.Option("--pruned", help="Leave out copies that were kept for training.")] = False,
-    recipe: Annotated[str | None, typer.Option(metavar="FILE|MODEL", help="Repeat what this says or carries.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done, as JSON.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of that name.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    data: DataOption = None,
-    models_folders: ModelsOption = None,
-) -> None:
-    """Mix models, block by block if you like, and write the recipe into the result."""
-    from ui.cli.merge import Asked, Ways, run
-
-    asked = Asked(
-        models=tuple(models or ()), base=base, method=method, alpha=alpha, beta=beta, blocks=blocks,
-        blocks_beta=blocks_beta, elemental=elemental, settings=tuple(settings or ()), vae=vae, dtype=dtype,
-        pruned=pruned,
-    )  # fmt: skip
-    ways = Ways(output=output, recipe=recipe, overwrite=overwrite, dry_run=dry_run, as_json=as_json)
-    run(asked, ways, folders(data, models_folders))
+for command in (generate, mask, upscale, merge):
+    app.command()(command)
 
 
 def run_studio(address: "Address", places: Folders, hardware: Hardware, scorer: str) -> None:

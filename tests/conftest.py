@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests run side by side, and each a small network
+# A hundred processes start here, of libraries that take a dozen seconds to compile: each file is compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 HOME = tempfile.TemporaryDirectory(prefix="easel-tests-")
 os.environ["XDG_DATA_HOME"] = HOME.name  # the trash of whoever runs the tests stays as it is
 

@@ -119,44 +119,43 @@ def lagrange_integral(nodes: list[float], j: int, a: float, b: float) -> float:
     return half * total
 
 
-class Dpmpp2m(Solver):
+class TwoPredictions(Solver):
+    """Extrapolates x0 from the last two predictions, as the second-order multistep DPM solvers do."""
+
+    def __init__(self, denoiser: Denoiser, noise: NoiseSource) -> None:
+        super().__init__(denoiser, noise)
+        self._former: tuple[float, Tensor] | None = None
+
+    def extrapolated(self, x0: Tensor, move: Move) -> Tensor:
+        """x0 of this move, led on from the former one's; kept for the next."""
+        s, t = move.start.sigma, move.end.sigma
+        former, self._former = self._former, (s, x0)
+        if former is None or t == 0 or move.final:  # the last move is long: extrapolating there overshoots
+            return x0
+        r = math.log(former[0] / s) / math.log(s / t)  # h of the former move over h of this one
+        return (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * former[1]
+
+
+class Dpmpp2m(TwoPredictions):
     """DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2): x = (t/s) x - (e^-h - 1) D, D extrapolated from two x0."""
 
-    def __init__(self, denoiser: Denoiser, noise: NoiseSource) -> None:
-        super().__init__(denoiser, noise)
-        self._former: tuple[float, Tensor] | None = None
-
     def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
         x0 = yield x, move.start
-        former, self._former = self._former, (s, x0)
-        if t == 0:
-            return x0
-        d = x0
-        if former is not None and not move.final:  # the last move is long: extrapolating there overshoots
-            r = math.log(former[0] / s) / math.log(s / t)  # h of the former move over h of this one
-            d = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * former[1]
-        return (t / s) * x - (t / s - 1) * d
+        d = self.extrapolated(x0, move)
+        return (t / s) * x - (t / s - 1) * d if t else d
 
 
-class Dpmpp2mSde(Solver):
+class Dpmpp2mSde(TwoPredictions):
     """SDE-DPM-Solver++(2M) (Lu et al. 2022b, section 5): as 2M for the reverse SDE, noise t sqrt(1 - e^-2h)."""
 
-    def __init__(self, denoiser: Denoiser, noise: NoiseSource) -> None:
-        super().__init__(denoiser, noise)
-        self._former: tuple[float, Tensor] | None = None
-
     def step(self, x: Tensor, move: Move) -> Asking:
         s, t = move.start.sigma, move.end.sigma
         x0 = yield x, move.start
-        former, self._former = self._former, (s, x0)
+        d = self.extrapolated(x0, move)
         if t == 0:
-            return x0
+            return d
         gone = 1 - (t / s) ** 2  # 1 - e^-2h
-        d = x0
-        if former is not None and not move.final:  # the last move is long: extrapolating there overshoots
-            r = math.log(former[0] / s) / math.log(s / t)
-            d = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * former[1]
         return (t / s) ** 2 * x + gone * d + t * math.sqrt(gone) * self.noise.draw()
 
 

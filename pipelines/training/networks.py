@@ -12,9 +12,13 @@ PIXELS_PER_LATENT = 8
 SCALING_FACTOR = 0.18215  # of SD 1.x; `autoencoder.fold_statistics` makes it true of ours
 
 
-def new_vae() -> AutoencoderKL:
-    """1.3 M parameters. One norm group: with few channels a group, the norm would remove the level of a flat colour."""
-    widths = (16, 32, 64, 64)
+def new_vae(
+    widths: tuple[int, ...] = (16, 32, 64, 64), *, sample_size: int = 256, scaling_factor: float = SCALING_FACTOR
+) -> AutoencoderKL:
+    """1.3 M parameters by default; every width but the last halves the side.
+
+    One norm group: with few channels a group, the norm would remove the level of a flat colour.
+    """
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
@@ -22,8 +26,8 @@ def new_vae() -> AutoencoderKL:
         layers_per_block=2,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=1,
-        sample_size=256,
-        scaling_factor=SCALING_FACTOR,
+        sample_size=sample_size,
+        scaling_factor=scaling_factor,
     )
 
 

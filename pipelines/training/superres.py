@@ -15,6 +15,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from pipelines.training import networks
 from pipelines.training.diffusion import cumulative_alphas, noised, spread_times, step_weights, velocity
 from pipelines.training.enlarging import made_small
 from pipelines.training.model import open_as, save_pipeline
@@ -32,18 +33,8 @@ Examples = Callable[[int], tuple[Tensor, Tensor, list[str]]]
 
 
 def new_vae() -> AutoencoderKL:
-    """0.6 M parameters, 4 pixels to a latent; one norm group, for the reason given in `networks.new_vae`."""
-    widths = (16, 32, 48)
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * len(widths),
-        up_block_types=("UpDecoderBlock2D",) * len(widths),
-        block_out_channels=widths,
-        layers_per_block=2,
-        latent_channels=LATENT_CHANNELS,
-        norm_num_groups=1,
-        sample_size=128,
-        scaling_factor=SCALING_FACTOR,
-    )
+    """0.6 M parameters, 4 pixels to a latent."""
+    return networks.new_vae((16, 32, 48), sample_size=128, scaling_factor=SCALING_FACTOR)
 
 
 def new_unet(latent_side: int) -> UNet2DConditionModel:

@@ -249,6 +249,30 @@ def test_a_reload_in_the_middle_finds_the_job_and_a_stop_keeps_what_is_finished(
     upscale.wait_for(f"Easel.upscale.stage().after?.id === {kept['id']}")
 
 
+SLOW_ANSWERS = """() => {
+    const real = window.fetch;
+    window.undo = () => { window.fetch = real; };
+    window.fetch = async (...asked) => {
+        const answer = await real(...asked);
+        const path = new URL(asked[0], document.baseURI).pathname;
+        const waits = [[/facts$/, 1600], [/api.jobs$/, 200], [/api.jobs./, 800], [/^/, 0]];
+        const [, wait] = waits.find(([of]) => of.test(path));
+        await new Promise(done => setTimeout(done, wait));
+        return answer;
+    };
+}"""
+
+
+def test_an_answer_that_comes_late_does_not_hide_that_the_job_has_ended(upscale: Upscale) -> None:
+    upscale.open(scene(60, 40))
+    upscale.change(way="resample", resample="nearest", factor=2)
+    upscale.page.evaluate(SLOW_ANSWERS)
+    try:
+        assert upscale.run()["width"] == 120
+    finally:
+        upscale.page.evaluate("window.undo()")
+
+
 def test_of_several_files_a_broken_one_is_named_and_the_others_go_on(upscale: Upscale, shots: Path) -> None:
     upscale.choose(("b.png", png(scene(60, 40))), ("a.png", png(scene(40, 60))), ("broken.png", b"no picture"))
     expect(upscale.files).to_have_count(3)

@@ -1,11 +1,10 @@
 """The commands of `app.py lora`. What they do stands in `lora.py`, which is loaded when one is called."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ui.cli.options import DataOption, ModelsOption, folders
+from ui.cli.options import DataOption, FileOption, JsonOption, ModelsOption, OverwriteOption, folders
 
 lora_app = typer.Typer(help="LoRAs: into checkpoints, with each other, out of checkpoints.", no_args_is_help=True)
 
@@ -17,9 +16,9 @@ def lora_bake(  # noqa: PLR0913, PLR0917, a command is its options
     dtype: Annotated[str | None, typer.Option(help="fp16, bf16, fp32, fp8 or source.")] = None,
     pruned: Annotated[bool, typer.Option("--pruned", help="Leave out copies that were kept for training.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how they fit, as JSON.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of that name.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    overwrite: OverwriteOption = False,
+    output: FileOption = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     models: ModelsOption = None,
 ) -> None:
@@ -35,7 +34,7 @@ def lora_bake(  # noqa: PLR0913, PLR0917, a command is its options
 def lora_show(
     lora: Annotated[str, typer.Argument(help="Name or path.")],
     model: Annotated[str | None, typer.Option(help="A model to see how it fits.")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: JsonOption = False,
     data: DataOption = None,
     models: ModelsOption = None,
 ) -> None:
@@ -50,9 +49,6 @@ EnergyOption = Annotated[
     float | None, typer.Option("--energy", metavar="F", help="Share of the squared singular values that stays.")
 ]
 LoraDtype = Annotated[str, typer.Option("--dtype", help="fp16, bf16 or fp32.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file of that name.")]
-AsJson = Annotated[bool, typer.Option("--json")]
 
 
 @lora_app.command("merge")
@@ -62,9 +58,9 @@ def lora_merge(  # noqa: PLR0913, PLR0917, a command is its options
     rank: RankOption = None,
     energy: EnergyOption = None,
     dtype: LoraDtype = "fp16",
-    overwrite: Overwrite = False,
-    output: Output = None,
-    as_json: AsJson = False,
+    overwrite: OverwriteOption = False,
+    output: FileOption = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     models: ModelsOption = None,
 ) -> None:
@@ -82,9 +78,9 @@ def lora_resize(  # noqa: PLR0913, PLR0917, a command is its options
     rank: RankOption = None,
     energy: EnergyOption = None,
     dtype: LoraDtype = "fp16",
-    overwrite: Overwrite = False,
-    output: Output = None,
-    as_json: AsJson = False,
+    overwrite: OverwriteOption = False,
+    output: FileOption = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     models: ModelsOption = None,
 ) -> None:
@@ -105,9 +101,9 @@ def lora_extract(  # noqa: PLR0913, PLR0917, a command is its options
     auto: Annotated[bool, typer.Option("--auto", help="As --energy 0.95.")] = False,
     conv_rank: Annotated[int | None, typer.Option(metavar="N", help="Of 3x3 convolutions; left out otherwise.")] = None,
     dtype: LoraDtype = "fp16",
-    overwrite: Overwrite = False,
-    output: Output = None,
-    as_json: AsJson = False,
+    overwrite: OverwriteOption = False,
+    output: FileOption = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     models: ModelsOption = None,
 ) -> None:

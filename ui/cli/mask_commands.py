@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ui.cli.options import DataOption, DeviceOption, Hardware, ModelsOption, folders
+from ui.cli.options import DataOption, DeviceOption, Hardware, JsonOption, ModelsOption, folders
 
 
 def mask(  # noqa: PLR0913, PLR0917, a command is its options
@@ -16,7 +16,7 @@ def mask(  # noqa: PLR0913, PLR0917, a command is its options
     threshold: Annotated[str | None, typer.Option(metavar="F", help="How sure it must be, 0 to 1.")] = None,
     soft: Annotated[bool, typer.Option("--soft", help="As white as the model is sure, without a threshold.")] = False,
     grow: Annotated[str | None, typer.Option(metavar="N", help="Pixels that the mask grows by.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the request and what was found.")] = False,
+    as_json: JsonOption = False,
     data: DataOption = None,
     models: ModelsOption = None,
     device: DeviceOption = "auto",

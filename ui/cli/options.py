@@ -49,6 +49,13 @@ AttentionOption = Annotated[
     ),
 ]  # fmt: skip
 
+FileOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="What to write.")]
+PicturesOption = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Where the pictures go.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file of that name.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print what came of it as JSON, for programs.")]
+
 
 @dataclass(frozen=True)
 class Hardware:

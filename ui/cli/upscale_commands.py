@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from pipelines.core.attention import AUTO
-from ui.cli.options import AttentionOption, DataOption, DeviceOption, Hardware, ModelsOption, folders
+from ui.cli.options import (
+    AttentionOption,
+    DataOption,
+    DeviceOption,
+    Hardware,
+    JsonOption,
+    ModelsOption,
+    PicturesOption,
+    folders,
+)
 
 
 def upscale(  # noqa: PLR0913, PLR0917, a command is its options
@@ -30,12 +39,12 @@ def upscale(  # noqa: PLR0913, PLR0917, a command is its options
     ] = None,
     quality: Annotated[str | None, typer.Option(metavar="N", help="Of WebP, JPEG and AVIF, 1 to 100.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="png, webp, jpeg or avif, for a folder.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE|DIR")] = None,
+    output: PicturesOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other field; of the painting: steps, ..."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the finished requests and file paths.")] = False,
+    as_json: JsonOption = False,
     data: DataOption = None,
     models: ModelsOption = None,
     device: DeviceOption = "auto",

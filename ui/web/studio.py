@@ -26,10 +26,10 @@ SCRIPTS = (
     "models.js", "modelside.js", "downloads.js", "addlora.js", "pickers.js", "lineage.js", "desk.js", "mixing.js",
     "mixer.js", "weightmenu.js", "deskbar.js", "deskside.js", "deskloras.js", "desksave.js", "sheets.js", "finding.js",
     "forecast.js", "lorarows.js", "fields.js", "maskfiles.js", "maskbits.js", "maskstore.js", "maskhistory.js",
-    "canvasdefaults.js", "canvasstate.js", "repaint.js", "canvasview.js", "canvascursor.js", "canvashand.js",
-    "canvasbar.js", "canvasside.js", "canvasbatch.js", "canvasfind.js", "canvasstrip.js", "upscaledefaults.js",
-    "bitmaps.js", "upscalestate.js", "upscalefiles.js", "upscaleforecast.js", "upscalework.js", "upscaleview.js",
-    "upscalehand.js", "upscalebar.js", "upscaleparts.js", "upscaleside.js",
+    "landing.js", "viewport.js", "bitmaps.js", "canvasdefaults.js", "canvasstate.js", "repaint.js", "canvasview.js",
+    "canvascursor.js", "canvashand.js", "canvasbar.js", "canvasside.js", "canvasbatch.js", "canvasfind.js",
+    "canvasstrip.js", "upscaledefaults.js", "upscalestate.js", "upscalefiles.js", "upscaleforecast.js",
+    "upscalework.js", "upscaleview.js", "upscalehand.js", "upscalebar.js", "upscaleparts.js", "upscaleside.js",
 )  # fmt: skip
 """Loaded from <head>, in this order; a widget's own script comes with the widget."""
 

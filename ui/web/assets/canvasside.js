@@ -8,14 +8,7 @@ Easel.canvasSide = () => {
 
   // Words
 
-  const prompt = fields.text({ label: say('canvas.prompt'), rows: 3, ...setting('prompt') });
-  const negative = fields.text({
-    label: say('field.negative_prompt'),
-    hint: say('field.negative_prompt.hint'),
-    rows: 1,
-    ...setting('negative_prompt'),
-  });
-  const words = make('div', { class: 'promptbox own' }, prompt.node, make('div', { class: 'avoid' }, negative.node));
+  const words = fields.prompts({ label: say('canvas.prompt'), rows: 3, setting });
 
   // LoRAs
 
@@ -194,12 +187,12 @@ Easel.canvasSide = () => {
   const promise = make('p', { class: 'quiet promise' }, say('canvas.promise'));
 
   const AT_FAULT = { strength, steps, cfg, seed, soft_edge: softEdge };
-  const parts = [prompt, negative, scope, content, strength, softEdge, steps, cfg, seed, fit, masks, detail, extend];
+  const parts = [words, scope, content, strength, softEdge, steps, cfg, seed, fit, masks, detail, extend];
   parts.push(sampling, batch);
   const node = make(
     'div',
     { class: 'scroll' },
-    words,
+    words.node,
     make('div', { class: 'loras' }, addBox, rowsBox),
     scope.node,
     fit.node,

@@ -17,10 +17,24 @@ Easel.canvasView = () => {
   const node = make('div', { class: 'canvas-area' }, sheet, marks, line);
   const overlay = new OffscreenCanvas(1, 1);
   const over = overlay.getContext('2d', { willReadFrequently: true });
-  let at = { z: 1, x: 0, y: 0 },
-    split = Easel.memory.get('canvas.split') ?? 50, // percent of the picture that shows what was before
-    fitted = true, // the person has not zoomed or moved it
-    images = new Map(), // address -> bitmap, or null on its way
+  const bitmaps = Easel.bitmaps(() => invalidate(), 6);
+  const drawGround = Easel.squares(() => {
+    if (canvas.node) lay(maskBits.all(size()));
+    invalidate();
+  });
+  const port = Easel.viewport({
+    node,
+    sheet,
+    low: LOW,
+    high: HIGH,
+    fit: layOut,
+    onMove() {
+      invalidate();
+      moved.tell();
+    },
+    onResize: () => invalidate(),
+  });
+  let split = Easel.memory.get('canvas.split') ?? 50, // percent of the picture that shows what was before
     dirty = null, // of the picture; 'all' for the window
     frame = 0,
     touched = 0; // when the first input of this frame came
@@ -28,48 +42,6 @@ Easel.canvasView = () => {
   // What is drawn
 
   const size = () => canvas.node?.source ?? { width: 1, height: 1 };
-
-  /** The picture of an address; null until it is there. At most `keep` are held. */
-  function image(address) {
-    if (!address) return null;
-    if (images.has(address)) {
-      const found = images.get(address);
-      images.delete(address);
-      images.set(address, found); // the youngest now
-      return found;
-    }
-    images.set(address, null);
-    for (const [old, held] of [...images].slice(0, -6)) {
-      held?.close();
-      images.delete(old);
-    }
-    load(address).catch(error => {
-      console.warn(error);
-      images.delete(address); // it is asked for again
-    });
-    return null;
-  }
-
-  async function load(address) {
-    const answer = await fetch(new URL(address, document.baseURI));
-    if (!answer.ok) throw new Error(`${answer.status} ${address}`);
-    const file = await answer.blob();
-    const bitmap = file.type.startsWith('image/svg')
-      ? await drawn(address)
-      : await createImageBitmap(file, { colorSpaceConversion: 'default' });
-    if (images.has(address)) images.set(address, bitmap);
-    invalidate();
-  }
-
-  /** Drawings without pixels of their own, of which samples are made. */
-  async function drawn(address) {
-    const shown = new Image();
-    shown.src = address;
-    await shown.decode();
-    const held = new OffscreenCanvas(512, 512);
-    held.getContext('2d').drawImage(shown, 0, 0, 512, 512);
-    return held.transferToImageBitmap();
-  }
 
   const colours = () => {
     const style = getComputedStyle(document.body);
@@ -113,9 +85,9 @@ Easel.canvasView = () => {
   /** The device's pixels that show a rectangle of the picture, with a pixel to spare for smoothing. */
   function onScreen({ x, y, w, h }) {
     const d = devicePixelRatio;
-    const left = Math.floor((x * at.z + at.x) * d) - 2,
-      top = Math.floor((y * at.z + at.y) * d) - 2;
-    return [left, top, Math.ceil(w * at.z * d) + 5, Math.ceil(h * at.z * d) + 5];
+    const left = Math.floor((x * port.at.z + port.at.x) * d) - 2,
+      top = Math.floor((y * port.at.z + port.at.y) * d) - 2;
+    return [left, top, Math.ceil(w * port.at.z * d) + 5, Math.ceil(h * port.at.z * d) + 5];
   }
 
   function compose() {
@@ -129,8 +101,8 @@ Easel.canvasView = () => {
     context.rect(...(rect === 'all' ? [0, 0, sheet.width, sheet.height] : onScreen(rect)));
     context.clip();
     context.clearRect(0, 0, sheet.width, sheet.height);
-    context.setTransform(at.z * d, 0, 0, at.z * d, at.x * d, at.y * d);
-    context.imageSmoothingEnabled = at.z * d < CRISP;
+    context.setTransform(port.at.z * d, 0, 0, port.at.z * d, port.at.x * d, port.at.y * d);
+    context.imageSmoothingEnabled = port.at.z * d < CRISP;
     context.imageSmoothingQuality = 'high';
     if (canvas.node) drawAll();
     context.restore();
@@ -145,8 +117,8 @@ Easel.canvasView = () => {
 
   function drawAll() {
     const { width, height } = size();
-    drawGround(width, height);
-    const source = image(canvas.node.source.url);
+    drawGround(context, port.at.z, width, height);
+    const source = bitmaps.get(canvas.node.source.url);
     if (source) context.drawImage(source, 0, 0, width, height);
     const { view, shown, live } = repaint;
     if (view === 'mask') {
@@ -159,30 +131,11 @@ Easel.canvasView = () => {
     } else if (shown) drawResult(shown, view);
   }
 
-  let squares = null;
-  /** Under what is transparent: grey squares. */
-  function drawGround(width, height) {
-    if (!squares) {
-      const tile = new OffscreenCanvas(16, 16);
-      const paint = tile.getContext('2d');
-      const style = getComputedStyle(document.body);
-      paint.fillStyle = style.getPropertyValue('--control');
-      paint.fillRect(0, 0, 16, 16);
-      paint.fillStyle = style.getPropertyValue('--line-strong');
-      paint.fillRect(0, 0, 8, 8);
-      paint.fillRect(8, 8, 8, 8);
-      squares = context.createPattern(tile, 'repeat');
-    }
-    squares.setTransform(new DOMMatrix().scale(1 / at.z));
-    context.fillStyle = squares;
-    context.fillRect(0, 0, width, height);
-  }
-
   let lastPreview = null; // { job, bitmap }: shown until the next one is read
   /** The picture as it is being painted, where it will lie. */
   function drawPreview(live) {
     const told = repaint.sample ? { url: repaint.sample.preview } : Easel.live.look(live.job);
-    const fresh = image(told?.url);
+    const fresh = bitmaps.get(told?.url);
     if (fresh) lastPreview = { job: live.job, bitmap: fresh };
     const isOfThis = lastPreview && lastPreview.job === live.job && lastPreview.bitmap.width;
     const preview = isOfThis ? lastPreview.bitmap : null;
@@ -219,11 +172,11 @@ Easel.canvasView = () => {
   function drawResult(shown, view) {
     const { x, y, w, h } = placed(shown);
     if (view === 'difference') {
-      const told = repaint.difference && image(repaint.difference.image);
+      const told = repaint.difference && bitmaps.get(repaint.difference.image);
       if (told) context.drawImage(told, x, y, w, h);
       return;
     }
-    const after = image(shown.url);
+    const after = bitmaps.get(shown.url);
     if (!after) return;
     const edge = x + (w * split) / 100;
     context.save();
@@ -238,14 +191,14 @@ Easel.canvasView = () => {
 
   let shapes = []; // of the tool at hand, in the picture's pixels
   function drawMarks() {
-    marks.replaceChildren(...frames(), ...shapes.map(shape => shape(at)));
+    marks.replaceChildren(...frames(), ...shapes.map(shape => shape(port.at)));
     const { shown, view } = repaint;
     const isSplit = Boolean(canvas.node && shown && view === 'after');
     line.hidden = !isSplit;
     if (!isSplit) return;
     const { x, y, w, h } = placed(shown);
-    line.style.height = `${h * at.z}px`;
-    line.style.transform = `translate(${at.x + (x + (w * split) / 100) * at.z}px, ${at.y + y * at.z}px)`;
+    line.style.height = `${h * port.at.z}px`;
+    line.style.transform = `translate(${port.at.x + (x + (w * split) / 100) * port.at.z}px, ${port.at.y + y * port.at.z}px)`;
   }
 
   function frames() {
@@ -253,10 +206,10 @@ Easel.canvasView = () => {
     const { left, top, right, bottom } = canvas.settings.border;
     const { width, height } = size();
     const place = {
-      x: at.x - left * at.z,
-      y: at.y - top * at.z,
-      width: (width + left + right) * at.z,
-      height: (height + top + bottom) * at.z,
+      x: port.at.x - left * port.at.z,
+      y: port.at.y - top * port.at.z,
+      width: (width + left + right) * port.at.z,
+      height: (height + top + bottom) * port.at.z,
     };
     return [svg('rect', { class: 'added', ...place })];
   }
@@ -268,7 +221,7 @@ Easel.canvasView = () => {
 
   // Where it is
 
-  function fit() {
+  function layOut() {
     const { clientWidth: wide, clientHeight: high } = node;
     if (!wide || !canvas.node) return;
     const all = repaint.sides();
@@ -278,25 +231,10 @@ Easel.canvasView = () => {
     const above = isNarrow ? 72 : FREE,
       free = high - above - (isNarrow ? 166 : FREE);
     const z = Math.min((wide - aside) / all.width, free / all.height, HIGH);
-    set(z, (wide - all.width * z) / 2 + left * z, above + (free - all.height * z) / 2 + top * z);
-    fitted = true;
+    port.set(z, (wide - all.width * z) / 2 + left * z, above + (free - all.height * z) / 2 + top * z);
   }
 
-  function set(z, x, y) {
-    at = { z: Math.min(HIGH, Math.max(LOW, z)), x, y };
-    fitted = false;
-    invalidate();
-    moved.tell();
-  }
-
-  /** Zooms by a factor; what lies under the point (of the window) stays there. */
-  function zoom(factor, x = node.clientWidth / 2, y = node.clientHeight / 2) {
-    const z = Math.min(HIGH, Math.max(LOW, at.z * factor));
-    const share = z / at.z;
-    set(z, x - (x - at.x) * share, y - (y - at.y) * share);
-  }
-
-  const toPicture = (x, y) => ({ x: (x - at.x) / at.z, y: (y - at.y) / at.z });
+  const toPicture = (x, y) => ({ x: (x - port.at.x) / port.at.z, y: (y - port.at.y) / port.at.z });
 
   function setSplit(percent) {
     split = Math.min(100, Math.max(0, percent));
@@ -311,23 +249,13 @@ Easel.canvasView = () => {
     return ((toPicture(x, 0).x - from) / w) * 100;
   }
 
-  function resize() {
-    const d = devicePixelRatio;
-    if (!node.clientWidth) return; // in a tab that is not shown
-    sheet.width = Math.round(node.clientWidth * d);
-    sheet.height = Math.round(node.clientHeight * d);
-    if (fitted) fit();
-    invalidate();
-  }
-  new ResizeObserver(resize).observe(node);
-
   let shownNode = null,
     shownScope = '',
     shownBorder = null;
   function follow() {
     const { scope, border } = canvas.settings;
     if (canvas.node && scope !== shownScope) lay(maskBits.all(size()));
-    if (canvas.node !== shownNode || (fitted && border !== shownBorder)) fit();
+    if (canvas.node !== shownNode || (port.isFitted && border !== shownBorder)) port.fit();
     [shownNode, shownScope, shownBorder] = [canvas.node, scope, border];
     invalidate();
   }
@@ -338,18 +266,12 @@ Easel.canvasView = () => {
     invalidate(rect ?? 'all');
   });
   repaint.changed.on(() => invalidate());
-  new MutationObserver(() => {
-    squares = null;
-    if (canvas.node) lay(maskBits.all(size()));
-    invalidate();
-  }).observe(document.body, { attributeFilter: ['class'] }); // dark or light
-
   return {
     node,
     moved,
-    fit,
-    zoom,
-    set,
+    fit: port.fit,
+    zoom: port.zoom,
+    set: port.set,
     setSplit,
     splitAt,
     setShapes,
@@ -364,7 +286,7 @@ Easel.canvasView = () => {
       touched ||= time;
     },
     get at() {
-      return at;
+      return port.at;
     },
     get split() {
       return split;

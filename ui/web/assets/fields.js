@@ -156,7 +156,24 @@ Easel.fields = (() => {
     };
   }
 
+  /** What to paint and, below it in the same frame, what to avoid. setting(name): { get, set } of that field. */
+  function prompts({ label, rows, setting }) {
+    const { make, say } = Easel;
+    const prompt = text({ label, rows, ...setting('prompt') });
+    const negative = text({
+      label: say('field.negative_prompt'),
+      hint: say('field.negative_prompt.hint'),
+      rows: 1,
+      ...setting('negative_prompt'),
+    });
+    const parts = [prompt, negative];
+    return {
+      node: make('div', { class: 'promptbox own' }, prompt.node, make('div', { class: 'avoid' }, negative.node)),
+      show: () => parts.forEach(part => part.show()),
+    };
+  }
+
   const randomSeed = count => Math.floor(Math.random() * (2 ** 32 - count));
 
-  return { slider, box, segments, select, toggle, text, fold, randomSeed };
+  return { slider, box, segments, select, toggle, text, prompts, fold, randomSeed };
 })();

@@ -22,9 +22,13 @@ const file = make('input', { type: 'file', accept: 'image/png,image/jpeg,image/w
 file.addEventListener('change', () => {
   const [chosen] = file.files;
   file.value = '';
-  if (chosen) repaint.bring(() => canvas.openFile(chosen));
+  openFile(chosen);
 });
-const latest = make('div', { class: 'latest' });
+const latest = Easel.lastPictures({
+  title: say('canvas.latest'),
+  label: prompt => say('canvas.paint_over', { prompt }),
+  onChoose: repaint.send,
+});
 const invite = make(
   'div',
   { class: 'invite' },
@@ -36,30 +40,14 @@ const invite = make(
     { class: 'ideas' },
     make('button', { class: 'btn solid', onclick: () => file.click() }, say('canvas.open')),
   ),
-  latest,
+  latest.node,
 );
 view.node.append(invite, file);
 
 function showInvite() {
   const isEmpty = repaint.sample ? repaint.sample.isEmpty : !canvas.node;
   invite.hidden = !isEmpty || Boolean(repaint.problem);
-  const pictures = Easel.pictures.list.slice(0, 6);
-  Easel.renew(
-    latest,
-    pictures.length > 0 && make('p', { 'data-key': 'told' }, say('canvas.latest')),
-    pictures.map(picture =>
-      make(
-        'button',
-        {
-          class: 'thumb',
-          'data-key': String(picture.id),
-          'aria-label': say('canvas.paint_over', { prompt: picture.request.prompt }),
-          onclick: () => repaint.send(picture),
-        },
-        make('img', { src: picture.thumb, alt: '' }),
-      ),
-    ),
-  );
+  latest.show();
 }
 
 // What goes on, and what went wrong
@@ -86,40 +74,13 @@ function showWork() {
 
 // Pictures that are dropped or pasted
 
-const drop = make(
-  'div',
-  { class: 'dropzones', hidden: true },
-  make('div', { class: 'zone', 'data-as': 'picture' }, say('canvas.drop')),
-  make('div', { class: 'zone', 'data-as': 'mask' }, say('canvas.drop_mask')),
-);
-view.node.append(drop);
-const isShown = () => Boolean(view.node.offsetParent);
-const isForUs = event => isShown() && [...(event.dataTransfer?.types ?? [])].includes('Files');
-// Anywhere on the page: a browser would leave the studio to show the file.
-addEventListener('dragover', event => {
-  if (!isForUs(event)) return;
-  event.preventDefault();
-  drop.hidden = false;
-  drop.lastChild.hidden = !canvas.node;
-  for (const zone of drop.children) zone.classList.toggle('over', zone === event.target);
-});
-addEventListener('dragleave', event => {
-  if (!event.relatedTarget) drop.hidden = true; // it has left the window
-});
-addEventListener('drop', event => {
-  if (!isForUs(event)) return;
-  event.preventDefault();
-  drop.hidden = true;
-  const [dropped] = event.dataTransfer.files;
-  if (!dropped) return;
-  if (event.target.dataset?.as === 'mask') tools.loadMask(dropped);
-  else repaint.bring(() => canvas.openFile(dropped));
-});
-addEventListener('paste', event => {
-  const pasted = [...(event.clipboardData?.files ?? [])].find(one => one.type.startsWith('image/'));
-  if (!pasted || !isShown() || Easel.isTyping(event.target)) return;
-  event.preventDefault();
-  repaint.bring(() => canvas.openFile(pasted));
+const openFile = one => one && repaint.bring(() => canvas.openFile(one));
+Easel.landing({
+  node: view.node,
+  zones: { picture: say('canvas.drop'), mask: say('canvas.drop_mask') },
+  isOpen: name => name === 'picture' || Boolean(canvas.node),
+  onDrop: ({ files }, name) => (name === 'mask' && files.length ? tools.loadMask(files[0]) : openFile(files[0])),
+  onPaste: ([pasted]) => openFile(pasted),
 });
 
 const open = make(
@@ -155,7 +116,7 @@ function show() {
 
 // Undo and redo, wherever the focus is but in a text; N goes on from the result that is looked at.
 addEventListener('keydown', event => {
-  if (!isShown() || Easel.isTyping(event.target)) return;
+  if (!view.node.offsetParent || Easel.isTyping(event.target)) return;
   const key = event.key.toLowerCase();
   if (key === 'n' && !event.ctrlKey && !event.metaKey && !event.altKey) {
     if (repaint.view === 'mask') return;

@@ -123,8 +123,7 @@ Easel.repaint = (() => {
 
   /** `fixes`: [{ text, act }]. */
   function fail(error, fixes = []) {
-    const told = { problem: error.problem ?? error.message, fix: error.fix ?? '', field: error.field ?? '' };
-    problem = { stage: 'error', title: told.problem, line: told.fix, problem: told, fixes };
+    problem = Easel.views.failure(error, fixes);
     changed.tell();
   }
 

@@ -34,7 +34,10 @@ folder.webkitdirectory = true;
 const last = make('button', { class: 'btn' }, say('upscale.last'));
 last.addEventListener('click', () => newest() && upscale.openImage(newest()));
 const newest = () => Easel.pictures.list.find(one => !one.missing);
-const latest = make('div', { class: 'latest' });
+const latest = Easel.lastPictures({
+  label: prompt => say('upscale.take', { prompt }),
+  onChoose: upscale.openImage,
+});
 const invite = make(
   'div',
   { class: 'invite drop' },
@@ -48,7 +51,7 @@ const invite = make(
     make('button', { class: 'btn', onclick: () => folder.click() }, say('upscale.folder')),
     last,
   ),
-  latest,
+  latest.node,
 );
 view.node.append(invite, file, folder);
 
@@ -56,21 +59,7 @@ function showInvite(stage) {
   invite.hidden = stage.name !== 'empty' || files.rows.length > 0;
   if (invite.hidden) return;
   last.hidden = !newest();
-  Easel.renew(
-    latest,
-    Easel.pictures.list.slice(0, 6).map(picture =>
-      make(
-        'button',
-        {
-          class: 'thumb',
-          'data-key': String(picture.id),
-          'aria-label': say('upscale.take', { prompt: picture.request.prompt || say('queue.untitled') }),
-          onclick: () => upscale.openImage(picture),
-        },
-        make('img', { src: picture.thumb, alt: '' }),
-      ),
-    ),
-  );
+  latest.show();
 }
 
 const opener = make(
@@ -118,30 +107,12 @@ function showReady({ name, width, height }) {
 
 // Pictures that are dropped or pasted
 
-const drop = make('div', { class: 'dropzones', hidden: true }, make('div', { class: 'zone' }, say('upscale.drop')));
-view.node.append(drop);
 const isShown = () => Boolean(view.node.offsetParent);
-const isForUs = event => isShown() && [...(event.dataTransfer?.types ?? [])].includes('Files');
-addEventListener('dragover', event => {
-  if (!isForUs(event)) return;
-  event.preventDefault();
-  drop.hidden = false;
-  drop.firstChild.classList.add('over');
-});
-addEventListener('dragleave', event => {
-  if (!event.relatedTarget) drop.hidden = true; // it has left the window
-});
-addEventListener('drop', async event => {
-  if (!isForUs(event)) return;
-  event.preventDefault();
-  drop.hidden = true;
-  files.open(await dropped(event.dataTransfer));
-});
-addEventListener('paste', event => {
-  const pasted = [...(event.clipboardData?.files ?? [])].filter(one => one.type.startsWith('image/'));
-  if (!pasted.length || !isShown() || Easel.isTyping(event.target)) return;
-  event.preventDefault();
-  files.open(pasted);
+Easel.landing({
+  node: view.node,
+  zones: { picture: say('upscale.drop') },
+  onDrop: async transfer => files.open(await dropped(transfer)),
+  onPaste: files.open,
 });
 
 /** The files, and those in folders that were dropped. */

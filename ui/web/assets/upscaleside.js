@@ -30,14 +30,7 @@ Easel.upscaleSide = () => {
 
   // What is painted into it
 
-  const prompt = fields.text({ label: say('upscale.prompt'), rows: 2, ...setting('prompt') });
-  const negative = fields.text({
-    label: say('field.negative_prompt'),
-    hint: say('field.negative_prompt.hint'),
-    rows: 1,
-    ...setting('negative_prompt'),
-  });
-  const words = make('div', { class: 'promptbox own' }, prompt.node, make('div', { class: 'avoid' }, negative.node));
+  const words = fields.prompts({ label: say('upscale.prompt'), rows: 2, setting });
   const loras = Easel.upscaleLoras();
   const strength = fields.slider({
     label: say('upscale.strength'),
@@ -125,7 +118,7 @@ Easel.upscaleSide = () => {
   }
 
   const size = Easel.upscaleSize();
-  const parts = [way, resampler, network, size, prompt, negative, loras, strength, steps, cfg, freeSteps, freeCfg];
+  const parts = [way, resampler, network, size, words, loras, strength, steps, cfg, freeSteps, freeCfg];
   parts.push(seed, noise, second, tiles, sampling, file);
   const node = make(
     'div',
@@ -133,7 +126,7 @@ Easel.upscaleSide = () => {
     make('div', { class: 'group' }, way.node, hint),
     make('div', { class: 'group' }, resampler.node, network.node, none),
     size.node,
-    words,
+    words.node,
     loras.node,
     noise.node,
     strength.node,
@@ -162,7 +155,7 @@ Easel.upscaleSide = () => {
     none.hidden = !has.none;
     if (has.none) patch.text(none, say(`upscale.none.${how}`));
     for (const [name, nodes] of Object.entries(OF)) for (const one of nodes) one.hidden = how !== name;
-    words.hidden = !has.words;
+    words.node.hidden = !has.words;
     seedRow.hidden = !state.isPainted();
     tiles.node.hidden = how === 'resample' || how === 'diffusion';
     second.node.hidden = how === 'diffusion';

@@ -31,9 +31,20 @@ Easel.upscaleView = () => {
   const node = make('div', { class: 'upscale-area' }, sheet, labels, kept, handle);
   const bitmaps = Easel.bitmaps(invalidate);
   const parts = new Map(); // layer -> { box, address }: of a larger picture the part that was looked at last
-  let at = { z: 1, x: 0, y: 0 },
-    split = Easel.memory.get('upscale.split') ?? 50,
-    fitted = true, // the person has not zoomed or moved it
+  const drawGround = Easel.squares(invalidate);
+  const port = Easel.viewport({
+    node,
+    sheet,
+    low: LOW,
+    high: HIGH,
+    fit: layOut,
+    onMove() {
+      invalidate();
+      moved.tell();
+    },
+    onResize: compose,
+  });
+  let split = Easel.memory.get('upscale.split') ?? 50,
     scene = { name: 'empty' },
     frame = 0,
     resting = 0;
@@ -101,8 +112,8 @@ Easel.upscaleView = () => {
       context.beginPath();
       context.rect(x * d, y * d, w * d, h * d);
       context.clip();
-      context.setTransform(at.z * d, 0, 0, at.z * d, (x + at.x) * d, (y + at.y) * d);
-      context.imageSmoothingEnabled = at.z * d < CRISP;
+      context.setTransform(port.at.z * d, 0, 0, port.at.z * d, (x + port.at.x) * d, (y + port.at.y) * d);
+      context.imageSmoothingEnabled = port.at.z * d < CRISP;
       context.imageSmoothingQuality = 'high';
       drawPane(pane);
       context.restore();
@@ -125,25 +136,6 @@ Easel.upscaleView = () => {
     draw(second);
   }
 
-  let squares = null;
-  /** Under what is transparent: grey squares. */
-  function drawGround(w, h) {
-    if (!squares) {
-      const tile = new OffscreenCanvas(16, 16);
-      const paint = tile.getContext('2d');
-      const style = getComputedStyle(document.body);
-      paint.fillStyle = style.getPropertyValue('--control');
-      paint.fillRect(0, 0, 16, 16);
-      paint.fillStyle = style.getPropertyValue('--line-strong');
-      paint.fillRect(0, 0, 8, 8);
-      paint.fillRect(8, 8, 8, 8);
-      squares = context.createPattern(tile, 'repeat');
-    }
-    squares.setTransform(new DOMMatrix().scale(1 / at.z));
-    context.fillStyle = squares;
-    context.fillRect(0, 0, w, h);
-  }
-
   const baseOf = layer => (isHuge(layer) ? lookAt(layer.look, { width: BASE }) : layer.url);
 
   /** A layer stretched over the frame; of a larger one also the part that is looked at. */
@@ -152,7 +144,7 @@ Easel.upscaleView = () => {
     const [left, top, w, h] = layer.part;
     const bitmap = bitmaps.get(baseOf(layer));
     if (!bitmap) return;
-    drawGround(width, height);
+    drawGround(context, port.at.z, width, height);
     const [sx, sy] = [bitmap.width / layer.width, bitmap.height / layer.height];
     context.drawImage(bitmap, left * sx, top * sy, w * sx, h * sy, 0, 0, width, height);
     const found = parts.get(layer.key);
@@ -180,14 +172,14 @@ Easel.upscaleView = () => {
     for (const layer of shown.flatMap(pane => pane.layers).filter(Boolean).filter(isHuge)) {
       const [left, top, pw, ph] = layer.part;
       const [zx, zy] = [pw / width, ph / height]; // the layer's pixels to one of the frame
-      const seen = (at.z * devicePixelRatio) / zx; // the window's pixels to one of the layer's
+      const seen = (port.at.z * devicePixelRatio) / zx; // the window's pixels to one of the layer's
       if (seen * Math.max(layer.width, layer.height) <= BASE * 1.1) continue;
       const bound = (value, most) => Math.min(most, Math.max(0, value));
       const box = [
-        Math.floor(bound(left + (-at.x / at.z) * zx, layer.width)),
-        Math.floor(bound(top + (-at.y / at.z) * zy, layer.height)),
-        Math.ceil(bound(left + ((w - at.x) / at.z) * zx, layer.width)),
-        Math.ceil(bound(top + ((h - at.y) / at.z) * zy, layer.height)),
+        Math.floor(bound(left + (-port.at.x / port.at.z) * zx, layer.width)),
+        Math.floor(bound(top + (-port.at.y / port.at.z) * zy, layer.height)),
+        Math.ceil(bound(left + ((w - port.at.x) / port.at.z) * zx, layer.width)),
+        Math.ceil(bound(top + ((h - port.at.y) / port.at.z) * zy, layer.height)),
       ];
       if (box[2] <= box[0] || box[3] <= box[1]) continue;
       const most = Math.max(box[2] - box[0], box[3] - box[1]); // the studio counts the longer side
@@ -206,11 +198,11 @@ Easel.upscaleView = () => {
     handle.hidden = !isSplit;
     if (isSplit) {
       const { width, height } = scene.frame;
-      const top = Math.max(0, at.y),
-        bottom = Math.min(node.clientHeight, at.y + height * at.z);
+      const top = Math.max(0, port.at.y),
+        bottom = Math.min(node.clientHeight, port.at.y + height * port.at.z);
       handle.style.setProperty('--py', `${Math.max(10, 62 - top)}px`); // below what floats above
       handle.style.height = `${Math.max(0, bottom - top)}px`;
-      handle.style.transform = `translate(${at.x + (width * split * at.z) / 100}px, ${top}px)`;
+      handle.style.transform = `translate(${port.at.x + (width * split * port.at.z) / 100}px, ${top}px)`;
       patch.attribute(handle, 'aria-valuenow', Math.round(split));
       patch.attribute(handle, 'aria-valuetext', say('upscale.split.at', { n: Math.round(split) }));
     }
@@ -248,8 +240,8 @@ Easel.upscaleView = () => {
     kept.hidden = !told;
     if (!told) return;
     const { width, height } = scene.frame;
-    kept.style.width = `${width * at.z}px`;
-    kept.style.transform = `translate(${at.x}px, ${at.y + (height * at.z * parseFloat(told)) / 100}px)`;
+    kept.style.width = `${width * port.at.z}px`;
+    kept.style.transform = `translate(${port.at.x}px, ${port.at.y + (height * port.at.z * parseFloat(told)) / 100}px)`;
   }
 
   const boxed = ([x, y], { w, h }) => ({ '--px': `${x}px`, '--py': `${y}px`, '--w': `${w}px`, '--h': `${h}px` });
@@ -257,7 +249,7 @@ Easel.upscaleView = () => {
   // Where it is
 
   /** All of it in sight, free of what floats above and below. */
-  function fit() {
+  function layOut() {
     const { w, h } = grid(scene.frame ? panes().length : 1);
     if (!w || !scene.frame) return;
     const { width, height } = scene.frame;
@@ -270,31 +262,20 @@ Easel.upscaleView = () => {
       aside = isNarrow ? 0 : 16;
     const free = { w: w - 2 * aside - list, h: h - above - below };
     const z = Math.min(free.w / width, free.h / height, HIGH);
-    set(z, aside + (free.w - width * z) / 2, above + (free.h - height * z) / 2);
-    fitted = true;
+    port.set(z, aside + (free.w - width * z) / 2, above + (free.h - height * z) / 2);
   }
 
-  function set(z, x, y) {
-    at = { z: Math.min(HIGH, Math.max(LOW, z)), x, y };
-    fitted = false;
-    invalidate();
-    moved.tell();
-  }
-
-  /** Zooms by a factor; what lies under the point (of the window) stays there. */
+  /** Zooms by a factor; what lies under the point (of the window) stays there, in every pane. */
   function zoom(factor, x = node.clientWidth / 2, y = node.clientHeight / 2) {
     const { w, h } = grid(panes().length);
-    const z = Math.min(HIGH, Math.max(LOW, at.z * factor));
-    const [px, py] = [x % w, y % h];
-    const share = z / at.z;
-    set(z, px - (px - at.x) * share, py - (py - at.y) * share);
+    port.zoom(factor, x % w, y % h);
   }
 
   /** One pixel of the result for one of the screen. */
   function whole() {
     const { w, h } = grid(panes().length);
-    zoom(1 / (at.z * devicePixelRatio), w / 2, h / 2);
-    set(at.z, Math.round(at.x), Math.round(at.y)); // so that pixels meet pixels
+    zoom(1 / (port.at.z * devicePixelRatio), w / 2, h / 2);
+    port.set(port.at.z, Math.round(port.at.x), Math.round(port.at.y)); // so that pixels meet pixels
   }
 
   function setSplit(percent) {
@@ -304,17 +285,7 @@ Easel.upscaleView = () => {
     moved.tell();
   }
 
-  const splitAt = x => ((x - at.x) / at.z / scene.frame.width) * 100;
-
-  function resize() {
-    const d = devicePixelRatio;
-    if (!node.clientWidth) return; // in a tab that is not shown
-    sheet.width = Math.round(node.clientWidth * d);
-    sheet.height = Math.round(node.clientHeight * d);
-    if (fitted) fit();
-    compose();
-  }
-  new ResizeObserver(resize).observe(node);
+  const splitAt = x => ((x - port.at.x) / port.at.z / scene.frame.width) * 100;
 
   let framed = '';
   /** What stands there now; another frame is fitted anew, another mode too. */
@@ -327,42 +298,37 @@ Easel.upscaleView = () => {
     if (key !== framed) {
       framed = key;
       if (upscale.mode === 'side' && scene.name === 'done') fitOrWhole();
-      else fit();
+      else port.fit();
     }
     invalidate();
   }
 
   /** Side by side pixels are compared: pixel for pixel, unless all of it is smaller than that. */
   function fitOrWhole() {
-    fit();
-    if (at.z * devicePixelRatio >= 1) return;
+    port.fit();
+    if (port.at.z * devicePixelRatio >= 1) return;
     whole();
   }
-
-  new MutationObserver(() => {
-    squares = null;
-    invalidate();
-  }).observe(document.body, { attributeFilter: ['class'] }); // dark or light
 
   return {
     node,
     handle,
     moved,
     show,
-    fit,
+    fit: port.fit,
     zoom,
     whole,
-    set,
+    set: port.set,
     setSplit,
     splitAt,
     get at() {
-      return at;
+      return port.at;
     },
     get split() {
       return split;
     },
     get percent() {
-      return Math.round(at.z * devicePixelRatio * 100);
+      return Math.round(port.at.z * devicePixelRatio * 100);
     },
   };
 };

@@ -60,8 +60,7 @@ Easel.upscale = (() => {
   }
 
   function fail(error, fixes = []) {
-    const told = { problem: error.problem ?? error.message, fix: error.fix ?? '', field: error.field ?? '' };
-    problem = { stage: 'error', title: told.problem, line: told.fix, problem: told, fixes };
+    problem = Easel.views.failure(error, fixes);
     changed.tell();
   }
 
@@ -70,14 +69,17 @@ Easel.upscale = (() => {
   async function hear(told) {
     if (!jobs.has(told.job) && !(await learn(told))) return;
     const job = jobs.get(told.job);
-    if (!job) return;
+    if (!job || !isNewest(told)) return;
     job.view = told;
     await recall(told.images ?? []);
-    if (job.view !== told) return; // something newer was told meanwhile
+    if (!isNewest(told)) return;
     Easel.upscaleFiles.hear(told);
     if (Easel.live.hasEnded(told)) finish(told);
     changed.tell();
   }
+
+  // Whoever waited for an answer may come back after the job's end was told.
+  const isNewest = told => (Easel.live.latest(told.job) ?? told) === told;
 
   /** A job that was not asked for by this page, or before it was loaded anew. */
   async function learn(told) {

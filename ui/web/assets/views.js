@@ -231,5 +231,11 @@ Easel.views = (() => {
 
   const sentence = text => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 
-  return { empty, disabled, progress, running, done, error };
+  /** What `error` shows of something that was thrown: { problem, fix, field }, or a script's own fault. */
+  function failure(thrown, fixes = []) {
+    const problem = { problem: thrown.problem ?? thrown.message, fix: thrown.fix ?? '', field: thrown.field ?? '' };
+    return { stage: 'error', title: problem.problem, line: problem.fix, problem, fixes };
+  }
+
+  return { empty, disabled, progress, running, done, error, failure };
 })();
