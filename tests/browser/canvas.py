@@ -94,12 +94,11 @@ class Canvas:
         )
         return np.array(data, np.uint8).reshape(height, width)
 
-    def paint(self, seconds: float = 60) -> dict[str, Any]:
+    def paint(self) -> dict[str, Any]:
         """Press Repaint and wait; the facts of the last result."""
         before = self.page.evaluate("Easel.repaint.shown?.id ?? 0")
         self.repaint.click()
-        self.page.wait_for_function(f"(Easel.repaint.shown?.id ?? 0) > {before} && !Easel.repaint.live",
-                                    timeout=seconds * 1000)  # fmt: skip
+        self.page.wait_for_function(f"(Easel.repaint.shown?.id ?? 0) > {before} && !Easel.repaint.live")
         shown: dict[str, Any] = self.page.evaluate("Easel.repaint.shown")
         return shown
 

@@ -18,18 +18,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.easel import Easel
+from tests.browser.easel import PATIENCE, Easel
 from tests.browser.install import installed
 
 ROOT = Path(__file__).parents[2]
 SHOTS = Path(__file__).parent / "shots"
-START_SECONDS = 90
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
 ]  # fmt: skip
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="package")
@@ -58,7 +57,7 @@ class Studio:
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
         with (self.data.parent / "studio.log").open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"The studio did not start: {(self.data.parent / 'studio.log').read_text()[-2000:]}")
@@ -85,7 +84,7 @@ class Studio:
         self.stop()
         self.process = self._start()
 
-    def wait_until_idle(self, seconds: float = 30) -> None:
+    def wait_until_idle(self, seconds: float = PATIENCE) -> None:
         """Until no job is active."""
         deadline = time.monotonic() + seconds
         while self.get("api/jobs"):
@@ -114,6 +113,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     fresh = browser.new_context(
         viewport={"width": 1440, "height": 900}, color_scheme="dark", locale="en-GB", reduced_motion="reduce"
     )
+    fresh.set_default_timeout(PATIENCE * 1000)
     asked: list[str] = []
     fresh.on("request", lambda request: asked.append(request.url))
     yield fresh

@@ -6,6 +6,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
+PATIENCE = 120
+"""Seconds that a test waits for what must come: on a slow machine a worker takes most of them to begin anew."""
+
 
 class Easel:
     """The Generate tab in a browser."""
@@ -72,7 +75,7 @@ class Easel:
         held: dict[str, Any] = self.page.evaluate("Easel.form.values")
         return held
 
-    def wait_for(self, *states: str, seconds: float = 30) -> None:
+    def wait_for(self, *states: str, seconds: float = PATIENCE) -> None:
         """Until the stage is in one of the states."""
         css = ", ".join(f".stage.is-{state}" for state in states)
         self.page.locator(css).wait_for(timeout=seconds * 1000)

@@ -59,7 +59,7 @@ class Desk:
         """Until the picture is that of the mix on the desk."""
         self.page.wait_for_timeout(250)  # a change counts when it has come to rest
         self.page.wait_for_function(
-            "Easel.mixing.shown && !Easel.mixing.live && Easel.mixing.isPresent(Easel.mixing.shown)", timeout=60_000
+            "Easel.mixing.shown && !Easel.mixing.live && Easel.mixing.isPresent(Easel.mixing.shown)"
         )
 
     def picture(self) -> np.ndarray:
@@ -69,7 +69,7 @@ class Desk:
     def alone(self, model: str) -> np.ndarray:
         """What a model alone paints with these settings: the picture in the corner."""
         wait = f"Easel.mixing.reference({model!r})"
-        self.page.wait_for_function(wait, timeout=60_000)
+        self.page.wait_for_function(wait)
         return pixels(self.studio, self.page.evaluate(f"{wait}.url"))
 
     def state(self) -> dict[str, Any]:
@@ -278,7 +278,7 @@ def test_a_save_goes_on_while_the_page_is_loaded_anew(desk: Desk, studio: Studio
     desk.save_model.click()
     expect(desk.kept).to_be_visible()
     desk.easel.reload()  # it opens where it was
-    expect(desk.kept).to_contain_text("patience is among your models.", timeout=60_000)
+    expect(desk.kept).to_contain_text("patience is among your models.")
     assert (studio.data / "models" / "patience.safetensors").is_file()
 
 
@@ -503,7 +503,7 @@ def test_a_worker_that_dies_while_a_mix_is_painted_costs_no_setting(desk: Desk, 
     page = desk.page
     page.evaluate("Easel.desk.change({ picture: { ...Easel.desk.state.picture, steps: 60 } })")
     drag(page, desk.fader("OUT03"), to=1.0)
-    page.wait_for_function("Easel.mixing.live?.share > 0.1", timeout=30_000)
+    page.wait_for_function("Easel.mixing.live?.share > 0.1")
     before = desk.state()
     for worker in workers(studio):
         worker.kill()
@@ -522,7 +522,7 @@ class TestSheets:
     def test_a_block_sheet_fills_is_stopped_half_way_and_keeps_what_it_has(self, desk: Desk) -> None:
         sheet = self.begin(desk, "One picture for each block")
         expect(sheet.locator(".cell")).to_have_count(26)
-        expect(sheet.locator("button.cell").nth(2)).to_be_visible(timeout=30_000)
+        expect(sheet.locator("button.cell").nth(2)).to_be_visible()
         sheet.get_by_role("button", name="Stop").click()
         expect(sheet.get_by_role("button", name="Stop")).to_be_hidden()
         made = sheet.locator("button.cell").count()
@@ -552,7 +552,7 @@ class TestSheets:
         values.nth(1).fill("7, 8, 9")
         menu.get_by_role("button", name="Paint the grid").click()
         sheet = page.locator(".sheet:not(.finding)")
-        expect(sheet.locator("button.cell")).to_have_count(6, timeout=40_000)
+        expect(sheet.locator("button.cell")).to_have_count(6)
         sheet.get_by_role("button", name="B 1, Seed 9").click()
         assert set(desk.values().values()) == {1.0} and desk.state()["picture"]["seed"] == 9
         desk.rest()
@@ -569,7 +569,7 @@ class TestSheets:
         values.fill("ink + flat\nflat")  # a name alone is that of B
         menu.get_by_role("button", name="Paint the grid").click()
         sheet = page.locator(".sheet:not(.finding)")
-        expect(sheet.locator("button.cell")).to_have_count(2, timeout=40_000)
+        expect(sheet.locator("button.cell")).to_have_count(2)
         requests = page.evaluate(
             "async job => Object.values((await Easel.ask(`api/desk/sheets/${job}`)).cells).map(c => c.request)",
             page.evaluate("Easel.memory.get('desk.sheet')"),
@@ -591,18 +591,18 @@ class TestSearch:
     def test_the_better_of_two_is_pressed_and_the_next_pair_comes(self, desk: Desk) -> None:
         finding = self.begin(desk, "person")
         new = finding.get_by_role("button", name="New: this one is better")
-        expect(new).to_be_visible(timeout=30_000)
+        expect(new).to_be_visible()
         chosen = new.locator("img").get_attribute("src")
         new.click()
         expect(finding).to_contain_text("2 tried")
         best = finding.get_by_role("button", name="Best so far")
         expect(best.locator("img")).to_have_attribute("src", chosen or "")
-        expect(new).to_be_visible(timeout=30_000)
+        expect(new).to_be_visible()
         desk.reload()
         expect(new).to_be_visible()
         finding.get_by_role("button", name="Neither is better").click()
         expect(finding).to_contain_text("3 tried")
-        expect(finding.locator(".tried .thumb")).to_have_count(4, timeout=30_000)
+        expect(finding.locator(".tried .thumb")).to_have_count(4)
         desk.page.keyboard.press("Escape")
         expect(finding).to_be_hidden()
         desk.page.get_by_role("button", name="Find a mix").click()
@@ -614,7 +614,7 @@ class TestSearch:
 
     def test_a_measure_needs_no_presses_and_can_be_stopped(self, desk: Desk) -> None:
         finding = self.begin(desk, "likeness")
-        expect(finding.locator(".tried .thumb").nth(3)).to_be_visible(timeout=40_000)
+        expect(finding.locator(".tried .thumb").nth(3)).to_be_visible()
         finding.get_by_role("button", name="Stop").click()
         expect(finding).to_contain_text("at rest")
         tried = finding.locator(".tried .thumb").last

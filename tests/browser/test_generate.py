@@ -70,8 +70,8 @@ def test_a_reloaded_page_finds_its_job_its_preview_and_its_pictures(easel: Easel
     easel.start_long_job()
     expect(easel.picture).to_have_attribute("src", re.compile("^blob:"))
     easel.reload()
-    easel.wait_for("running", seconds=5)
-    expect(easel.picture).to_have_attribute("src", re.compile("^blob:"), timeout=5000)
+    easel.wait_for("running")
+    expect(easel.picture).to_have_attribute("src", re.compile("^blob:"))
     expect(easel.page.locator(".hud")).to_contain_text("of 4")
 
 
@@ -83,7 +83,7 @@ def test_another_page_sees_the_job_and_can_stop_it(easel: Easel, context: Browse
     phone.wait_for("running")
     phone.page.get_by_role("button", name="Stop now").click()
     expect(easel.queue).to_have_text("Queue empty")
-    studio.wait_until_idle(5)
+    studio.wait_until_idle(20)
 
 
 def test_esc_stops_within_a_step(easel: Easel, studio: Studio) -> None:
@@ -113,7 +113,7 @@ def test_a_stop_the_studio_did_not_hear_can_be_pressed_again(easel: Easel, studi
     easel.page.unroute("**/stop")
     stop.click()
     expect(easel.queue).to_have_text("Queue empty")
-    studio.wait_until_idle(5)
+    studio.wait_until_idle(20)
 
 
 def test_stop_after_this_keeps_the_picture_at_hand(easel: Easel, studio: Studio) -> None:
@@ -147,7 +147,7 @@ def test_a_lost_worker_is_told_and_the_job_goes_on(easel: Easel, studio: Studio)
         if "multiprocessing" in " ".join(child.cmdline()) and "resource_tracker" not in " ".join(child.cmdline()):
             child.kill()
     expect(easel.page.locator(".notice")).to_contain_text("goes on from picture")
-    studio.wait_until_idle(60)
+    studio.wait_until_idle()
     ended = studio.get(f"api/jobs/{job['id']}")
     assert (ended["state"], len(ended["pictures"])) == ("finished", 2)
     easel.wait_for("done")
@@ -159,5 +159,5 @@ def test_the_page_survives_a_restart_of_the_studio(easel: Easel, studio: Studio)
     expect(easel.page.locator(".reason[role=status]")).to_have_text("The studio does not answer; trying again")
     expect(easel.generate).to_be_disabled()
     studio.restart()
-    expect(easel.generate).to_be_enabled(timeout=30_000)
+    expect(easel.generate).to_be_enabled()
     easel.paint()

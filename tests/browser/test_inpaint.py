@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.canvas import Canvas, png, scene, strokes
 from tests.browser.conftest import Studio
-from tests.browser.easel import Easel
+from tests.browser.easel import PATIENCE, Easel
 
 SIZE = (240, 160)
 
@@ -28,6 +28,7 @@ def canvas(easel: Easel, studio: Studio) -> Iterator[Canvas]:
 def desk(browser: Browser, studio: Studio) -> Iterator[Canvas]:
     """One page for all: each test begins a work of its own on it, as people do."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
@@ -43,7 +44,7 @@ def desk(browser: Browser, studio: Studio) -> Iterator[Canvas]:
 @pytest.fixture
 def opened(desk: Canvas) -> Canvas:
     """With a picture of `SIZE`, all settings as they are at first but for quick ones, and a hard brush of 12 pixels."""
-    desk.studio.wait_until_idle(60)
+    desk.studio.wait_until_idle()
     desk.page.evaluate("Easel.canvas.change(Easel.canvasDefaults)")
     desk.open(scene(*SIZE))
     desk.tool("b")
@@ -469,7 +470,7 @@ def test_painting_goes_on_while_a_job_runs_and_the_picture_may_be_another(opened
     opened.drag((20, 20), (40, 140))
     assert opened.mask()[80, 30] == 255
     opened.open(scene(100, 100))
-    opened.studio.wait_until_idle(60)
+    opened.studio.wait_until_idle()
     opened.page.wait_for_timeout(300)
     assert opened.page.evaluate("Easel.canvas.node.source.width") == 100
     assert opened.page.evaluate("Easel.repaint.shown") is None
@@ -541,14 +542,14 @@ def test_esc_stops_the_job_and_a_reload_finds_what_ended_meanwhile(opened: Canva
     opened.repaint.click()
     opened.page.wait_for_function("Easel.repaint.live?.stage === 'running'")
     opened.page.keyboard.press("Escape")
-    opened.page.wait_for_function("!Easel.repaint.live", timeout=20_000)
+    opened.page.wait_for_function("!Easel.repaint.live")
     opened.change(steps=12)
     opened.repaint.click()
     opened.page.wait_for_function("Easel.repaint.live")
     opened.easel.reload()
     opened.wait_until_drawn()
-    opened.studio.wait_until_idle(60)
-    expect(opened.strip).to_have_count(2, timeout=10_000)
+    opened.studio.wait_until_idle()
+    expect(opened.strip).to_have_count(2)
 
 
 def test_two_windows_with_one_picture_do_not_paint_into_each_other(opened: Canvas) -> None:
@@ -638,7 +639,7 @@ def test_many_pictures_are_painted_over_with_their_masks(opened: Canvas, tmp_pat
     page.get_by_role("button", name="Everything else").click()
     page.get_by_role("button", name="Repaint 2").click()
     expect(page.locator(".batch")).to_contain_text("2 of 2 in the queue")
-    opened.studio.wait_until_idle(60)
+    opened.studio.wait_until_idle()
     listed = opened.studio.get("api/images?limit=2")["images"]
     assert {row["width"] for row in listed} == {96, 104}
     assert all(row["id"] > before and row["request"]["invert"] for row in listed)

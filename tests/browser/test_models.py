@@ -89,7 +89,7 @@ def test_a_pickle_is_converted_and_paints(shelf: Page) -> None:
     press(shelf, "Convert")
     shelf.get_by_role("textbox", name="Name").fill("mended")
     press(shelf, "Convert")
-    expect(card(shelf, "mended")).to_be_visible(timeout=90_000)
+    expect(card(shelf, "mended")).to_be_visible()
     expect(shelf.locator(".model-side")).to_contain_text("mended.safetensors")
     expect(card(shelf, "old")).to_be_visible()
     card(shelf, "mended").click()
@@ -99,7 +99,7 @@ def test_a_pickle_is_converted_and_paints(shelf: Page) -> None:
     easel.unfold()
     easel.fill(prompt="a hill", steps=2, width=64, height=64)
     easel.generate.click()
-    easel.wait_for("done", seconds=90)
+    easel.wait_for("done")
     shelf.locator('[data-tab-id="models"]').click()
     expect(card(shelf, "mended")).to_contain_text("In use · In memory · 1 picture")
 
@@ -120,7 +120,7 @@ def test_notes_and_a_heart_are_there_after_a_reload(shelf: Page) -> None:
 def test_a_check_tells_the_hash_and_a_refusal_what_is_wrong(shelf: Page) -> None:
     card(shelf, "dream").click()
     press(shelf, "Check")
-    expect(shelf.locator(".model-side")).to_contain_text("Sound", timeout=60_000)
+    expect(shelf.locator(".model-side")).to_contain_text("Sound")
     expect(shelf.locator(".model-side")).to_contain_text("AutoV3")
     press(shelf, "Rename")
     shelf.get_by_role("textbox", name="Name").fill("a/b")

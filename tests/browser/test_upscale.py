@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.canvas import png, scene
 from tests.browser.conftest import Studio
-from tests.browser.easel import Easel
+from tests.browser.easel import PATIENCE, Easel
 
 ENLARGER = "enlarge"
 STATES = (
@@ -38,7 +38,7 @@ class Upscale:
 
     def begin(self) -> None:
         """Nothing at hand, and all settings as they are at first."""
-        self.studio.wait_until_idle(60)
+        self.studio.wait_until_idle()
         self.page.get_by_role("tab", name="Upscale").click()
         self.page.evaluate("Easel.upscaleFiles.clear()")
         self.change(**self.page.evaluate("Easel.upscaleDefaults"))
@@ -68,7 +68,7 @@ class Upscale:
         return self.shown()
 
     def wait_for(self, what: str) -> None:
-        self.page.wait_for_function(what, timeout=60_000)
+        self.page.wait_for_function(what)
 
     def shown(self) -> dict[str, Any]:
         facts: dict[str, Any] = self.page.evaluate("Easel.upscale.stage().after")
@@ -88,6 +88,7 @@ class Upscale:
 def page(browser: Browser, studio: Studio) -> Iterator[Page]:
     """One page for all, with a picture that was painted here."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE * 1000)
     opened = context.new_page()
     broken: list[str] = []
     opened.on("pageerror", lambda error: broken.append(str(error)))
@@ -96,7 +97,7 @@ def page(browser: Browser, studio: Studio) -> Iterator[Page]:
     easel.open()
     painted = {"kind": "generate", "model": "flat", "prompt": "a red house", "steps": 4, "width": 192, "height": 192}
     opened.request.post(f"{studio.url}api/jobs", data=painted)
-    studio.wait_until_idle(120)  # the first job waits for the worker, which takes its time to start
+    studio.wait_until_idle()  # the first job waits for the worker, which takes its time to start
     opened.wait_for_function("Easel.pictures.refresh() && Easel.pictures.list.length", polling=500)
     yield opened
     context.close()

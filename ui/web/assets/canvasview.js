@@ -198,7 +198,8 @@ Easel.canvasView = () => {
     if (!isSplit) return;
     const { x, y, w, h } = placed(shown);
     line.style.height = `${h * port.at.z}px`;
-    line.style.transform = `translate(${port.at.x + (x + (w * split) / 100) * port.at.z}px, ${port.at.y + y * port.at.z}px)`;
+    const left = port.at.x + (x + (w * split) / 100) * port.at.z;
+    line.style.transform = `translate(${left}px, ${port.at.y + y * port.at.z}px)`;
   }
 
   function frames() {
