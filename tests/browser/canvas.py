@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Studio
-from tests.browser.easel import Easel
+from tests.browser.easel import Easel, until
 
 Point = tuple[float, float]
 QUICK = {"steps": 4, "strength": 1, "soft_edge": 0}
@@ -49,7 +49,7 @@ class Canvas:
         return source
 
     def wait_until_drawn(self) -> None:
-        self.page.wait_for_function("Easel.canvas.node && document.querySelector('.canvas-area canvas').width > 300")
+        until(self.page, "Easel.canvas.node && document.querySelector('.canvas-area canvas').width > 300")
         self.page.wait_for_timeout(100)
 
     def tool(self, key: str) -> None:
@@ -88,7 +88,7 @@ class Canvas:
 
     def mask(self, key: str = "main") -> NDArray[np.uint8]:
         """(h, w) as the page holds it."""
-        self.page.wait_for_function("Easel.canvas.node")
+        until(self.page, "Easel.canvas.node")
         width, height, data = self.page.evaluate(
             "key => { const m = Easel.canvas.maskOf(key); return [m.width, m.height, Array.from(m.data)]; }", key
         )
@@ -98,7 +98,7 @@ class Canvas:
         """Press Repaint and wait; the facts of the last result."""
         before = self.page.evaluate("Easel.repaint.shown?.id ?? 0")
         self.repaint.click()
-        self.page.wait_for_function(f"(Easel.repaint.shown?.id ?? 0) > {before} && !Easel.repaint.live")
+        until(self.page, f"(Easel.repaint.shown?.id ?? 0) > {before} && !Easel.repaint.live")
         shown: dict[str, Any] = self.page.evaluate("Easel.repaint.shown")
         return shown
 

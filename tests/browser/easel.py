@@ -10,6 +10,11 @@ PATIENCE = 120
 """Seconds that a test waits for what must come: on a slow machine a worker takes most of them to begin anew."""
 
 
+def until(page: Page, condition: str, arg: object = None) -> None:
+    """Wait for a script to be true on the page. Asked now and then: with every frame it costs what the studio needs."""
+    page.wait_for_function(condition, arg=arg, polling=100)
+
+
 class Easel:
     """The Generate tab in a browser."""
 
@@ -35,7 +40,7 @@ class Easel:
 
     def ready(self) -> None:
         expect(self.generate).to_be_attached()
-        self.page.wait_for_function("window.Easel?.live.connected && Easel.live.device && Easel.form.values.sampler")
+        until(self.page, "window.Easel?.live.connected && Easel.live.device && Easel.form.values.sampler")
 
     def field(self, name: str) -> Locator:
         """The box of a number, or the text of the prompts."""
@@ -85,7 +90,7 @@ class Easel:
         """What the block presses makes a job; wait for its end, however many pictures there are already."""
         before = self.page.evaluate("Easel.pictures.list[0]?.id ?? 0")
         yield
-        self.page.wait_for_function(f"(Easel.pictures.list[0]?.id ?? 0) > {before} && !Easel.live.jobs.size")
+        until(self.page, f"(Easel.pictures.list[0]?.id ?? 0) > {before} && !Easel.live.jobs.size")
         self.wait_for("done")
 
     def paint(self) -> None:

@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from pipelines.core.model import Family
 from tests.browser.conftest import Studio
-from tests.browser.easel import Easel
+from tests.browser.easel import Easel, until
 from tests.models.synthetic import networks, write_single
 
 QUICK = "{ ...Easel.desk.state.picture, steps: 4, width: 96, height: 96 }"
@@ -58,9 +58,7 @@ class Desk:
     def rest(self) -> None:
         """Until the picture is that of the mix on the desk."""
         self.page.wait_for_timeout(250)  # a change counts when it has come to rest
-        self.page.wait_for_function(
-            "Easel.mixing.shown && !Easel.mixing.live && Easel.mixing.isPresent(Easel.mixing.shown)"
-        )
+        until(self.page, "Easel.mixing.shown && !Easel.mixing.live && Easel.mixing.isPresent(Easel.mixing.shown)")
 
     def picture(self) -> np.ndarray:
         """The pixels of the preview."""
@@ -69,7 +67,7 @@ class Desk:
     def alone(self, model: str) -> np.ndarray:
         """What a model alone paints with these settings: the picture in the corner."""
         wait = f"Easel.mixing.reference({model!r})"
-        self.page.wait_for_function(wait)
+        until(self.page, wait)
         return pixels(self.studio, self.page.evaluate(f"{wait}.url"))
 
     def state(self) -> dict[str, Any]:
@@ -417,7 +415,7 @@ def test_loras_are_made_on_the_desk(desk: Desk) -> None:
     maker.get_by_role("spinbutton", name="Rank").fill("")
     maker.get_by_role("button", name="Add these up").click()
     expect(maker).to_contain_text("both is among your models.")
-    page.wait_for_function("Easel.models.list.some(one => one.name === 'both')")
+    until(page, "Easel.models.list.some(one => one.name === 'both')")
     maker.get_by_role("button", name="Try it: A with this LoRA").click()
     expect(desk.method).to_have_value("keep")
     assert [one["name"] for one in desk.state()["loras"]] == ["both"]
@@ -503,7 +501,7 @@ def test_a_worker_that_dies_while_a_mix_is_painted_costs_no_setting(desk: Desk, 
     page = desk.page
     page.evaluate("Easel.desk.change({ picture: { ...Easel.desk.state.picture, steps: 60 } })")
     drag(page, desk.fader("OUT03"), to=1.0)
-    page.wait_for_function("Easel.mixing.live?.share > 0.1")
+    until(page, "Easel.mixing.live?.share > 0.1")
     before = desk.state()
     for worker in workers(studio):
         worker.kill()

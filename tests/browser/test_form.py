@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from pipelines.core.presets import STARTER_MODELS
 from tests.browser.conftest import Studio
-from tests.browser.easel import Easel
+from tests.browser.easel import Easel, until
 
 
 def test_the_form_survives_a_reload(easel: Easel) -> None:
@@ -15,10 +15,10 @@ def test_the_form_survives_a_reload(easel: Easel) -> None:
     easel.fill(width=96, height=160, clip_skip=2, batch_size=2, preview_every=3)
     easel.set_count(4)
     easel.choice("sampler").select_option("Heun")
-    easel.page.wait_for_function("Easel.form.values.sampler === 'heun'")
+    until(easel.page, "Easel.form.values.sampler === 'heun'")
     before = easel.values()
     easel.reload()
-    easel.page.wait_for_function("Easel.form.values.steps === 33")
+    until(easel.page, "Easel.form.values.steps === 33")
     assert easel.values() == before
     assert before | {"cfg": 6.5, "seed": 42, "fresh_seed": False, "width": 96, "count": 4, "clip_skip": 2} == before
     assert easel.prompt.input_value() == "a <b>tower</b> & a moon"
@@ -65,7 +65,7 @@ def test_choosing_a_sampler_narrows_the_schedules(easel: Easel) -> None:
     schedule = easel.choice("schedule")
     schedule.select_option("Karras")
     easel.choice("sampler").select_option("DDIM")
-    easel.page.wait_for_function("Easel.form.values.schedule === 'automatic'")
+    until(easel.page, "Easel.form.values.schedule === 'automatic'")
     expect(schedule.locator("option")).to_have_text(["Automatic", "Normal", "SGM Uniform"])
     expect(schedule.locator("option:checked")).to_have_text("Automatic")
 
@@ -108,7 +108,7 @@ def test_a_shape_sets_the_size_and_a_size_finds_its_shape(easel: Easel) -> None:
 def test_presets_fill_the_form_and_own_ones_are_kept_replaced_and_deleted(easel: Easel) -> None:
     picker = easel.page.get_by_role("combobox", name="Preset")
     picker.select_option("Exact classic")
-    easel.page.wait_for_function("Easel.form.values.sampler === 'ddim'")
+    until(easel.page, "Easel.form.values.sampler === 'ddim'")
     assert easel.values()["cfg"] == 7.5
     easel.fill(steps=23)
     expect(picker.locator("option:checked")).to_have_text("Own settings")
@@ -142,7 +142,7 @@ def test_presets_fill_the_form_and_own_ones_are_kept_replaced_and_deleted(easel:
 def test_a_preset_that_equals_another_can_be_chosen_and_deleted(easel: Easel) -> None:
     picker = easel.page.get_by_role("combobox", name="Preset")
     picker.select_option("Exact classic")
-    easel.page.wait_for_function("Easel.form.values.sampler === 'ddim'")
+    until(easel.page, "Easel.form.values.sampler === 'ddim'")
     easel.page.get_by_role("button", name="Save these settings").click()
     easel.page.get_by_role("textbox", name="Name of the preset").fill("Twin")
     easel.page.keyboard.press("Enter")
@@ -190,7 +190,7 @@ def test_reuse_settings_brings_every_field_back_with_that_pictures_seed(easel: E
     asked = easel.values()
     easel.fill(prompt="something else", negative_prompt="", steps=9, cfg=9, seed=1, width=64, clip_skip=1)
     easel.page.get_by_role("toolbar", name="Picture").get_by_role("button", name="Reuse settings").click()
-    easel.page.wait_for_function("Easel.form.values.prompt === 'two towers'")
+    until(easel.page, "Easel.form.values.prompt === 'two towers'")
     assert easel.values() == asked | {"seed": 901, "fresh_seed": False}  # the newest picture is the second
 
 

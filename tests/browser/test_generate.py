@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import Studio
-from tests.browser.easel import Easel
+from tests.browser.easel import Easel, until
 
 PROMPT = "a red house under a night sky"
 STEP = re.compile(r"Step \d+ of \d+")
@@ -59,7 +59,7 @@ def test_ctrl_enter_generates_and_every_job_draws_a_new_seed(easel: Easel) -> No
         easel.prompt.press("Control+Enter")
     first = easel.values()["seed"]
     easel.prompt.press("Control+Enter")
-    easel.page.wait_for_function(f"Easel.form.values.seed !== {first}")
+    until(easel.page, f"Easel.form.values.seed !== {first}")
     dice = easel.page.get_by_role("button", name="New seed every time")
     expect(dice).to_have_attribute("aria-pressed", "true")
     easel.page.get_by_role("button", name="Reuse the last seed").click()

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.canvas import Canvas, png, scene, strokes
 from tests.browser.conftest import Studio
-from tests.browser.easel import PATIENCE, Easel
+from tests.browser.easel import PATIENCE, Easel, until
 
 SIZE = (240, 160)
 
@@ -362,15 +362,15 @@ def test_pictures_are_dropped_pasted_and_chosen_and_bad_files_cost_nothing(opene
     opened.problem.get_by_role("button", name="Close").click()
     assert np.array_equal(opened.mask(), mask)
     hand_over(opened, png(scene(100, 60)), "paste")
-    page.wait_for_function("Easel.canvas.node.source.width === 100")
+    until(page, "Easel.canvas.node.source.width === 100")
     hand_over(opened, png(scene(90, 70)), "drop")
-    page.wait_for_function("Easel.canvas.node.source.width === 90")
+    until(page, "Easel.canvas.node.source.width === 90")
     file = tmp_path / "grey.jpg"
     scene(80, 64).convert("L").save(file)
     with page.expect_file_chooser() as waiting:
         page.get_by_role("button", name="Open a picture").last.click()
     waiting.value.set_files(file)
-    page.wait_for_function("Easel.canvas.node.source.width === 80")
+    until(page, "Easel.canvas.node.source.width === 80")
 
 
 def hand_over(canvas: Canvas, content: bytes, how: str) -> None:
@@ -428,15 +428,15 @@ def test_a_result_is_the_next_picture_and_the_work_branches(opened: Canvas) -> N
     assert second["id"] > first["id"]
     opened.area.focus()
     opened.page.keyboard.press("n")
-    opened.page.wait_for_function(f"Easel.canvas.node.image === {second['id']}")
+    until(opened.page, f"Easel.canvas.node.image === {second['id']}")
     assert (opened.mask()[40:120, 60:180] == 255).all()  # the mask came along
     third = opened.paint()
     assert np.array_equal(opened.pixels(third["url"])[:30], opened.pixels(first["url"])[:30])
     # From the first result on, another way.
     opened.page.get_by_role("button", name="Result 1").last.click()
-    opened.page.wait_for_function(f"Easel.repaint.shown?.id === {first['id']}")
+    until(opened.page, f"Easel.repaint.shown?.id === {first['id']}")
     opened.page.locator("#go-on").click()
-    opened.page.wait_for_function(f"Easel.canvas.node.image === {first['id']}")
+    until(opened.page, f"Easel.canvas.node.image === {first['id']}")
     assert opened.page.evaluate("Easel.canvas.family().length") == 3
     opened.easel.reload()
     opened.wait_until_drawn()
@@ -451,7 +451,7 @@ def test_a_second_press_opens_no_second_copy(opened: Canvas) -> None:
     opened.open(scene(64, 64))
     before = page.evaluate(works)
     page.get_by_role("button", name="Go back to this work (240 × 160)").first.dblclick()
-    page.wait_for_function(f"Easel.canvas.node.id === {json.dumps(first)}")
+    until(page, f"Easel.canvas.node.id === {json.dumps(first)}")
     page.wait_for_timeout(300)
     assert page.evaluate("Easel.canvas.node.id") == first
     assert page.evaluate(works) == before
@@ -464,7 +464,7 @@ def test_painting_goes_on_while_a_job_runs_and_the_picture_may_be_another(opened
     opened.change(steps=60)
     node = opened.page.evaluate("Easel.canvas.node.id")
     opened.repaint.click()
-    opened.page.wait_for_function("Easel.repaint.live?.stage === 'running'")
+    until(opened.page, "Easel.repaint.live?.stage === 'running'")
     expect(opened.page.locator(".canvas-area .hud")).to_be_visible()
     opened.tool("b")
     opened.drag((20, 20), (40, 140))
@@ -476,7 +476,7 @@ def test_painting_goes_on_while_a_job_runs_and_the_picture_may_be_another(opened
     assert opened.page.evaluate("Easel.repaint.shown") is None
     # What was worked on before waits in the strip, with every stroke and what came meanwhile.
     opened.page.get_by_role("button", name="Go back to this work (240 × 160)").first.click()
-    opened.page.wait_for_function(f"Easel.canvas.node.id === {json.dumps(node)}")
+    until(opened.page, f"Easel.canvas.node.id === {json.dumps(node)}")
     expect(opened.page.get_by_role("button", name="Result 1, new")).to_be_visible()
     assert opened.mask()[80, 30] == 255
     opened.page.get_by_role("button", name="Result 1, new").click()
@@ -540,12 +540,12 @@ def test_esc_stops_the_job_and_a_reload_finds_what_ended_meanwhile(opened: Canva
     opened.drag((60, 40), (180, 120))
     opened.change(steps=100)
     opened.repaint.click()
-    opened.page.wait_for_function("Easel.repaint.live?.stage === 'running'")
+    until(opened.page, "Easel.repaint.live?.stage === 'running'")
     opened.page.keyboard.press("Escape")
-    opened.page.wait_for_function("!Easel.repaint.live")
+    until(opened.page, "!Easel.repaint.live")
     opened.change(steps=12)
     opened.repaint.click()
-    opened.page.wait_for_function("Easel.repaint.live")
+    until(opened.page, "Easel.repaint.live")
     opened.easel.reload()
     opened.wait_until_drawn()
     opened.studio.wait_until_idle()

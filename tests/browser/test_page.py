@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Studio
-from tests.browser.easel import Easel
+from tests.browser.easel import Easel, until
 
 STATES = {
     "empty": ("What shall we paint?", ".ideas button"),
@@ -64,7 +64,7 @@ def test_a_phone_shows_the_stage_when_generate_or_a_problem_has_news(easel: Ease
         easel.page.evaluate(f"{scrolled} = 9999")
         assert easel.page.evaluate(scrolled) > 100
         easel.generate.click()
-        easel.page.wait_for_function(f"{scrolled} === 0")
+        until(easel.page, f"{scrolled} === 0")
 
 
 def test_picture_left_controls_right_action_bottom_right(easel: Easel) -> None:

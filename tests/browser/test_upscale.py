@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.canvas import png, scene
 from tests.browser.conftest import Studio
-from tests.browser.easel import PATIENCE, Easel
+from tests.browser.easel import PATIENCE, Easel, until
 
 ENLARGER = "enlarge"
 STATES = (
@@ -55,9 +55,7 @@ class Upscale:
     def open(self, picture: Image.Image) -> None:
         before = self.page.evaluate("Easel.upscaleState.source?.id ?? ''")
         self.choose(("picture.png", png(picture)))
-        self.page.wait_for_function(
-            "before => ![before, undefined].includes(Easel.upscaleState.source?.id)", arg=before
-        )
+        until(self.page, "before => ![before, undefined].includes(Easel.upscaleState.source?.id)", arg=before)
 
     def run(self) -> dict[str, Any]:
         """Press, and wait for the facts of the last result."""
@@ -68,7 +66,7 @@ class Upscale:
         return self.shown()
 
     def wait_for(self, what: str) -> None:
-        self.page.wait_for_function(what)
+        until(self.page, what)
 
     def shown(self) -> dict[str, Any]:
         facts: dict[str, Any] = self.page.evaluate("Easel.upscale.stage().after")

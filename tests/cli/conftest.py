@@ -37,7 +37,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(elsewhere)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        given = ["app.py", *words, "--data", str(tmp_path / "data")]
+        given = ["app.py", *words] + ([] if "--data" in words else ["--data", str(tmp_path / "data")])
         monkeypatch.setattr(sys, "argv", given)
         with pytest.raises(SystemExit) as ended:
             app.main()

@@ -76,35 +76,38 @@ def test_the_settings_of_a_second_pass_are_reached_by_their_names(inside: Easel)
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else None,
 )
-def test_bad_input_is_one_line_with_a_fix(easel: Easel, words: tuple[str, ...], told: tuple[str, ...]) -> None:
-    assert_complains(easel("generate", HOUSE, *words), *told)
+def test_bad_input_is_one_line_with_a_fix(inside: Easel, words: tuple[str, ...], told: tuple[str, ...]) -> None:
+    assert_complains(inside("generate", HOUSE, *words), *told)
 
 
-def test_models_are_listed_shown_and_misspelled(easel: Easel) -> None:
+def test_a_whole_process_complains_in_one_line_too(easel: Easel) -> None:
+    assert_complains(easel("generate", HOUSE, "--steps", "0"), "Steps", "1 to 1000")
+
+
+def test_models_are_listed_shown_and_misspelled(easel: Easel, inside: Easel) -> None:
     listed = json.loads(easel("models", "list", "--json").stdout)
     assert listed[0]["name"] == "flat"
-    assert json.loads(easel("models", "show", "flat", "--json").stdout) == listed[0]
-    assert json.loads(easel("models", "show", listed[0]["path"], "--json").stdout) == listed[0]
-    assert "flat" in easel("models").stdout
-    assert_complains(easel("models", "show", "flt"), "'flat'")
+    assert json.loads(inside("models", "show", "flat", "--json").stdout) == listed[0]
+    assert json.loads(inside("models", "show", listed[0]["path"], "--json").stdout) == listed[0]
+    assert "flat" in inside("models").stdout
+    assert_complains(inside("models", "show", "flt"), "'flat'")
 
 
 @pytest.mark.parametrize(
     "words", [(), ("generate",), ("mask",), ("serve",), ("models",), ("models", "list")], ids=" ".join
 )
-def test_help_answers_without_loading_anything_heavy(easel: Easel, words: tuple[str, ...]) -> None:
-    done = easel(*words, "--help")
-    assert done.returncode == 0
-    assert "Usage" in done.stdout
+def test_help_answers_without_loading_anything_heavy(words: tuple[str, ...]) -> None:
     code = f"""
 import sys, app
 sys.argv = ["app.py", *{words!r}, "--help"]
 try:
     app.main()
-except SystemExit:
-    sys.exit(bool({{"torch", "gradio", "fastapi"}} & sys.modules.keys()))
+except SystemExit as ended:
+    sys.exit(ended.code or bool({{"torch", "gradio", "fastapi"}} & sys.modules.keys()))
 """
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
 
 
 def test_a_folder_collects_pictures_and_replaces_none(inside: Easel, tmp_path: Path) -> None:

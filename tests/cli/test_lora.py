@@ -31,17 +31,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_loras_are_baked_with_strengths_and_block_weights(easel: Easel, folder: Path, tmp_path: Path) -> None:
+def test_loras_are_baked_with_strengths_and_block_weights(inside: Easel, folder: Path, tmp_path: Path) -> None:
     target, blocks = tmp_path / "baked.safetensors", ",".join("0.5" if n == 1 else "0" for n in range(17))
     specs = [f"{folder / 'one.safetensors'}:0.5", f"{folder / 'two.safetensors'}:1:0@{blocks}"]
-    done = easel("lora", "bake", str(folder / "base.safetensors"), *specs, "-o", str(target))
+    done = inside("lora", "bake", str(folder / "base.safetensors"), *specs, "-o", str(target))
     assert (done.returncode, done.stdout) == (0, f"{target}\n")
     base, baked = load_file(folder / "base.safetensors"), load_file(target)
     torch.testing.assert_close(baked[WEIGHT], base[WEIGHT] + 0.5 * 2 + 0.5 * 4)
     others = [name for name in base if name != WEIGHT]
     assert all(torch.equal(base[name], baked[name]) for name in others)
     again = tmp_path / "again.safetensors"
-    done = easel("merge", "--recipe", str(target), "--models", str(folder), "-o", str(again))
+    done = inside("merge", "--recipe", str(target), "--models", str(folder), "-o", str(again))
     assert done.returncode == 0 and again.read_bytes() == target.read_bytes()
 
 

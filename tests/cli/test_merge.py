@@ -28,7 +28,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(write_single(folder / f"{n}.safetensors", one)) for n, one in zip("abc", made, strict=True)]
 
 
-def test_a_merge_is_typed_and_its_recipe_repeats_it(easel: Easel, files: list[str], tmp_path: Path) -> None:
+def test_a_merge_is_typed_and_its_recipe_repeats_it(
+    easel: Easel, inside: Easel, files: list[str], tmp_path: Path
+) -> None:
     first, again = tmp_path / "mix.safetensors", tmp_path / "again.safetensors"
     done = easel("merge", *files[:2], "--blocks", "GRAD_V", "--vae", "B", "--dtype", "fp16", "-o", str(first))
     assert (done.returncode, done.stdout) == (0, f"{first}\n")
@@ -36,7 +38,7 @@ def test_a_merge_is_typed_and_its_recipe_repeats_it(easel: Easel, files: list[st
     torch.testing.assert_close(mixed[NAME], a[NAME].half())  # M00 is where GRAD_V is 0
     vae = "first_stage_model.decoder.conv_in.weight"
     assert torch.equal(mixed[vae], b[vae].half())
-    done = easel("merge", "--recipe", str(first), *files[:2], "-o", str(again), "--json")
+    done = inside("merge", "--recipe", str(first), *files[:2], "-o", str(again), "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["file"] == str(again)
     assert again.read_bytes() == first.read_bytes()
 
