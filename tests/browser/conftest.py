@@ -14,15 +14,26 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)  # fmt: skip
 
 from tests.browser.easel import PATIENCE, Easel
 from tests.browser.install import installed
 
 ROOT = Path(__file__).parents[2]
 SHOTS = Path(__file__).parent / "shots"
+WINDOW: ViewportSize = {"width": 1440, "height": 900}
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
@@ -107,29 +118,90 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     running.stop()
 
 
+def new_context(browser: Browser) -> BrowserContext:
+    """A window of its own, with nothing remembered."""
+    made = browser.new_context(viewport=WINDOW, color_scheme="dark", locale="en-GB", reduced_motion="reduce")
+    made.set_default_timeout(PATIENCE * 1000)
+    return made
+
+
+@pytest.fixture(scope="package")
+def tab(browser: Browser) -> Iterator[Page]:
+    """The page of all tests: to open another window costs three times what it takes to load the studio into this."""
+    context = new_context(browser)
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser of its own for each test: nothing remembered, and no request to any other host."""
-    fresh = browser.new_context(
-        viewport={"width": 1440, "height": 900}, color_scheme="dark", locale="en-GB", reduced_motion="reduce"
-    )
-    fresh.set_default_timeout(PATIENCE * 1000)
-    asked: list[str] = []
-    fresh.on("request", lambda request: asked.append(request.url))
-    yield fresh
-    fresh.close()
+def context(tab: Page) -> Iterator[BrowserContext]:
+    """The window of the page; nothing on it asks any other host."""
+    window, asked = tab.context, []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    window.on("request", note)
+    yield window
+    window.remove_listener("request", note)
+    for other in window.pages[1:]:
+        other.close()
+    window.clear_permissions()
     foreign = [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     assert not foreign, f"the page asked other hosts: {foreign[:5]}"
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A blank page; a script that fails on it fails the test."""
-    opened = context.new_page()
+def page(context: BrowserContext, tab: Page) -> Iterator[Page]:
+    """A blank page that remembers nothing; a script that fails on it fails the test."""
+    try:
+        yield from watched(tab)
+    finally:
+        forget(tab)
+
+
+@pytest.fixture
+def own_page(browser: Browser) -> Iterator[Page]:
+    """A page in a window of its own, for what cannot be undone on one."""
+    context = new_context(browser)
+    yield from watched(context.new_page())
+    context.close()
+
+
+def watched(page: Page) -> Iterator[Page]:
+    """The page, and afterwards whether all scripts on it went well."""
     broken: list[str] = []
-    opened.on("pageerror", lambda error: broken.append(str(error)))
-    yield opened
+
+    def note(error: Error) -> None:
+        broken.append(str(error))
+
+    page.on("pageerror", note)
+    yield page
+    page.remove_listener("pageerror", note)
     assert not broken, f"scripts failed: {broken[:3]}"
+
+
+FORGET = """async () => {
+    localStorage.clear();
+    sessionStorage.clear();
+    for (const { name } of await indexedDB.databases())
+        await new Promise(done => {
+            const asked = indexedDB.deleteDatabase(name);
+            asked.onsuccess = asked.onerror = asked.onblocked = done;
+        });
+}"""
+
+
+def forget(page: Page) -> None:
+    """What the studio keeps in the browser goes, once none of its scripts could write it anew."""
+    page.unroute_all(behavior="ignoreErrors")
+    if page.url.startswith("http"):
+        page.goto(urljoin(page.url, "/health"))
+        page.evaluate(FORGET)
+    page.goto("about:blank")
+    page.set_viewport_size(WINDOW)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    page.mouse.move(0, 0)
 
 
 @pytest.fixture

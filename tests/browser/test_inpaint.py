@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from tests.browser.canvas import Canvas, png, scene, strokes
-from tests.browser.conftest import Studio
-from tests.browser.easel import PATIENCE, Easel, until
+from tests.browser.conftest import Studio, new_context
+from tests.browser.easel import Easel, until
 
 SIZE = (240, 160)
 
@@ -27,8 +27,7 @@ def canvas(easel: Easel, studio: Studio) -> Iterator[Canvas]:
 @pytest.fixture(scope="module")
 def desk(browser: Browser, studio: Studio) -> Iterator[Canvas]:
     """One page for all: each test begins a work of its own on it, as people do."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE * 1000)
+    context = new_context(browser)
     page = context.new_page()
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))

@@ -71,9 +71,9 @@ def test_the_forecast_is_asked_for_again_after_a_failure(page: Page, studio: Stu
     expect(page.locator(".needs")).to_contain_text("Needs")
 
 
-def test_a_forecast_that_was_too_tight_is_taken_back_when_there_is_room(page: Page, studio: Studio) -> None:
+def test_a_forecast_that_was_too_tight_is_taken_back_when_there_is_room(own_page: Page, studio: Studio) -> None:
     rooms = iter([3e9])
-    page.route("**/api/forecast", lambda route: fulfil(route, needing_four(next(rooms, 9e9))))
+    own_page.route("**/api/forecast", lambda route: fulfil(route, needing_four(next(rooms, 9e9))))
     used = iter(range(1, 1000))
 
     def pulse(message: str | bytes) -> str | bytes:
@@ -85,11 +85,11 @@ def test_a_forecast_that_was_too_tight_is_taken_back_when_there_is_room(page: Pa
     def between(socket: WebSocketRoute) -> None:
         socket.connect_to_server().on_message(lambda message: socket.send(pulse(message)))
 
-    page.route_web_socket("**/ws", between)
-    Easel(page, studio.url).open()
-    expect(page.locator(".needs.danger")).to_have_text("Needs 4.0 GB, and 3.0 are free: it may not fit")
-    expect(page.locator(".needs")).to_have_text("Needs 4.0 of 9.0 GB")
-    expect(page.locator(".needs.danger")).to_have_count(0)
+    own_page.route_web_socket("**/ws", between)
+    Easel(own_page, studio.url).open()
+    expect(own_page.locator(".needs.danger")).to_have_text("Needs 4.0 GB, and 3.0 are free: it may not fit")
+    expect(own_page.locator(".needs")).to_have_text("Needs 4.0 of 9.0 GB")
+    expect(own_page.locator(".needs.danger")).to_have_count(0)
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def test_a_double_click_throws_away_once_and_the_next_card_has_the_focus(opened:
     assert not spare.exists()
 
 
-def test_a_job_that_ended_while_the_line_was_cut_leaves_no_mark(page: Page, stocked: Studio) -> None:
+def test_a_job_that_ended_while_the_line_was_cut_leaves_no_mark(own_page: Page, stocked: Studio) -> None:
     lines: list[WebSocketRoute] = []
 
     def between(line: WebSocketRoute) -> None:
@@ -193,12 +193,12 @@ def test_a_job_that_ended_while_the_line_was_cut_leaves_no_mark(page: Page, stoc
 
         line.connect_to_server().on_message(pass_on)
 
-    page.route_web_socket("**/ws", between)
-    Easel(page, stocked.url).open()
-    open_side(page, "dream")
-    button(page.locator(".model-side"), "Check").click()
-    expect(card(page, "dream").locator(".work")).to_be_visible()
+    own_page.route_web_socket("**/ws", between)
+    Easel(own_page, stocked.url).open()
+    open_side(own_page, "dream")
+    button(own_page.locator(".model-side"), "Check").click()
+    expect(card(own_page, "dream").locator(".work")).to_be_visible()
     stocked.wait_until_idle()
-    expect(card(page, "dream").locator(".work")).to_be_visible()
+    expect(card(own_page, "dream").locator(".work")).to_be_visible()
     lines[0].close()
-    expect(card(page, "dream").locator(".work")).to_have_count(0)
+    expect(card(own_page, "dream").locator(".work")).to_have_count(0)

@@ -14,8 +14,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.canvas import png, scene
-from tests.browser.conftest import Studio
-from tests.browser.easel import PATIENCE, Easel, until
+from tests.browser.conftest import Studio, new_context
+from tests.browser.easel import Easel, until
 
 ENLARGER = "enlarge"
 STATES = (
@@ -85,8 +85,7 @@ class Upscale:
 @pytest.fixture(scope="module")
 def page(browser: Browser, studio: Studio) -> Iterator[Page]:
     """One page for all, with a picture that was painted here."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark", reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE * 1000)
+    context = new_context(browser)
     opened = context.new_page()
     broken: list[str] = []
     opened.on("pageerror", lambda error: broken.append(str(error)))
@@ -268,6 +267,10 @@ def test_an_answer_that_comes_late_does_not_hide_that_the_job_has_ended(upscale:
     upscale.page.evaluate(SLOW_ANSWERS)
     try:
         assert upscale.run()["width"] == 120
+        upscale.choose(("a.png", png(scene(40, 60))), ("b.png", png(scene(60, 40))))
+        expect(upscale.files).to_have_count(2)
+        upscale.press.click()
+        expect(upscale.page.locator(".files header")).to_contain_text("2 of 2 done")
     finally:
         upscale.page.evaluate("window.undo()")
 

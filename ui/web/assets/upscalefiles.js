@@ -98,7 +98,10 @@ Easel.upscaleFiles = (() => {
   async function submit(send) {
     for (const row of ready()) {
       try {
-        set(row, { state: 'queued', line: '', problem: null, images: [], job: await send(row) });
+        const job = await send(row);
+        set(row, { state: 'queued', line: '', problem: null, images: [], job });
+        const told = Easel.live.latest(job);
+        if (told) hear(told); // quick work may be done before its job is known here
       } catch (error) {
         set(row, { state: 'refused', problem: pair(error), job: 'none' });
       }
