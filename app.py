@@ -185,6 +185,7 @@ def web_application(services: Inside, places: Folders, address: "Address", token
     presets = PresetStore(places.data.presets, Preset, factory_presets())
     page = studio.build(WebServices(services.queue, services.models, presets, services.shelf), words)
     page.has_launched = True  # else a mounted Gradio skips its check of file inputs
+    page._queue.sleep_when_free = 1.0  # nothing of ours goes through it; it would look a thousand times a second
     application = rest_application(services, places, address, token)
     mounted: FastAPI = gr.mount_gradio_app(application, page, path="/", **vars(studio.dress(words)), **PLAIN)
     return mounted

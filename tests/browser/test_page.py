@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+import psutil
 import pytest
 from playwright.sync_api import expect
 
@@ -231,3 +232,16 @@ def test_an_idea_fills_the_prompt(easel: Easel) -> None:
     easel.page.get_by_role("button", name="a white boat on the sea", exact=True).click()
     expect(easel.prompt).to_have_value("a white boat on the sea")
     expect(easel.prompt).to_be_focused()
+
+
+def test_a_studio_at_rest_leaves_the_processor_alone(easel: Easel, studio: Studio) -> None:
+    web = psutil.Process(studio.process.pid)
+    easel.page.wait_for_timeout(1000)
+
+    def used() -> float:
+        times = web.cpu_times()
+        return times.user + times.system
+
+    before = used()
+    easel.page.wait_for_timeout(4000)
+    assert used() - before < 0.2  # seconds; a twentieth of a core
