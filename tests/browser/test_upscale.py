@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from spandrel.architectures.Compact import Compact
 
 from tests.browser.canvas import png, scene
 from tests.browser.conftest import Studio, new_context
@@ -290,6 +292,25 @@ def test_of_several_files_a_broken_one_is_named_and_the_others_go_on(upscale: Up
     upscale.wait_for("Easel.upscale.stage().after?.width === 80")
     expect(upscale.line).to_be_visible()
     upscale.page.screenshot(path=shots / "upscale_files.png")
+
+
+def test_a_network_that_came_as_a_pickle_is_converted_and_enlarges(upscale: Upscale, shots: Path) -> None:
+    folder = upscale.studio.data / "models"
+    weights = Compact(num_feat=8, num_conv=2, upscale=2).state_dict()
+    torch.save({"params": weights}, folder / "2x-handed-on.pth")
+    upscale.page.request.post(f"{upscale.studio.url}api/models/scan")
+    upscale.open(scene(60, 40))
+    row = upscale.page.locator(".pickle")
+    expect(row).to_contain_text("2x-handed-on is a pickle")
+    upscale.page.screenshot(path=shots / "upscale_pickle.png")
+    row.get_by_role("button", name="Convert").click()
+    expect(upscale.page.locator("#upscale-network")).to_contain_text("2x-handed-on-safe")
+    expect(row).to_have_count(0)
+    upscale.change(factor=2)
+    made = upscale.run()
+    assert (made["width"], made["height"], made["asked"]["upscaler"]) == (120, 80, "2x-handed-on-safe")
+    for file in folder.glob("2x-handed-on*"):
+        file.unlink()
 
 
 def test_what_cannot_be_is_said_beside_the_press(upscale: Upscale) -> None:

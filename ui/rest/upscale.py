@@ -1,5 +1,6 @@
 """What the Upscale page asks: who can enlarge, and what an upscale will be like."""
 
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -13,10 +14,14 @@ from pipelines.jobs.outlook import Outlook, Room, check_upscale, network_size, o
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.asked import parts_of
 from pipelines.models.opening import enlarger_of
+from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.files import free_space
 from pipelines.storage.images import ImageStore
 from pipelines.storage.sources import SourceStore
+
+CONVERTED = "-safe"
+"""Behind the name of a network that was a pickle: both lie in the models folders, and names tell them apart."""
 
 
 class Upscaler(BaseModel):
@@ -33,6 +38,21 @@ class Upscaler(BaseModel):
     words: bool = False
     """It reads a prompt."""
     problem: Problem | None = None
+
+
+class Pickle(BaseModel):
+    """A file that may hold a network, as most are handed on; it can be used once it is converted."""
+
+    name: str
+    converted: str
+    """What to call the safe file; there is none of that name yet."""
+
+
+class Upscalers(BaseModel):
+    """What enlarges, and what may once it is converted."""
+
+    upscalers: list[Upscaler]
+    pickles: list[Pickle]
 
 
 class Forecast(BaseModel):
@@ -57,9 +77,16 @@ def routes(queue: JobQueue, models: ModelLibrary, images: ImageStore, sources: S
     router = APIRouter(prefix="/api/upscale", tags=["upscale"])
 
     @router.get("/upscalers")
-    def upscalers() -> dict[str, list[Upscaler]]:
+    def upscalers() -> Upscalers:
         resamplers = [Upscaler(name=one, way="resampler") for one in Resampler]
-        return {"upscalers": [*resamplers, *(_described(info) for info in models.list() if _enlarges(info))]}
+        able = [info for info in models.list() if _enlarges(info)]
+        there = {Path(info.path).stem for info in able}
+        pickles = [
+            Pickle(name=info.name, converted=f"{Path(info.path).stem}{CONVERTED}")
+            for info in models.list()
+            if _is_pickled(info) and not there & {Path(info.path).stem, f"{Path(info.path).stem}{CONVERTED}"}
+        ]
+        return Upscalers(upscalers=[*resamplers, *map(_described, able)], pickles=pickles)
 
     @router.post("/forecast")
     def forecast(request: dict[str, Any] = Body()) -> Forecast:  # noqa: B008, FastAPI's way to say "the body"
@@ -101,6 +128,12 @@ def _seconds(request: UpscaleRequest, told: Outlook, images: ImageStore) -> floa
 def _is_alike(one: UpscaleRequest, other: UpscaleRequest) -> bool:
     """Whether both are done by the same means."""
     return (one.second, one.strength > 0, one.model) == (other.second, other.strength > 0, other.model)
+
+
+def _is_pickled(info: ModelInfo) -> bool:
+    """Networks are handed on as `.pth`, and hardly anything else is; what is in it nobody knows before."""
+    path = Path(info.path)
+    return info.kind is Kind.UNKNOWN and path.suffix.casefold() == ".pth" and looks_like_pickle(path)
 
 
 def _enlarges(info: ModelInfo) -> bool:

@@ -29,7 +29,8 @@ SCRIPTS = (
     "landing.js", "viewport.js", "bitmaps.js", "canvasdefaults.js", "canvasstate.js", "repaint.js", "canvasview.js",
     "canvascursor.js", "canvashand.js", "canvasbar.js", "canvasside.js", "canvasbatch.js", "canvasfind.js",
     "canvasstrip.js", "upscaledefaults.js", "upscalestate.js", "upscalefiles.js", "upscaleforecast.js",
-    "upscalework.js", "upscaleview.js", "upscalehand.js", "upscalebar.js", "upscaleparts.js", "upscaleside.js",
+    "upscalework.js", "upscaleview.js", "upscalehand.js", "upscalebar.js", "upscaleparts.js", "upscalepickles.js",
+    "upscaleside.js",
 )  # fmt: skip
 """Loaded from <head>, in this order; a widget's own script comes with the widget."""
 

@@ -27,6 +27,7 @@ Easel.upscaleSide = () => {
     offered: () => state.choices(),
   });
   const none = make('p', { class: 'quiet' });
+  const pickles = Easel.upscalePickles();
 
   // What is painted into it
 
@@ -119,12 +120,12 @@ Easel.upscaleSide = () => {
 
   const size = Easel.upscaleSize();
   const parts = [way, resampler, network, size, words, loras, strength, steps, cfg, freeSteps, freeCfg];
-  parts.push(seed, noise, second, tiles, sampling, file);
+  parts.push(pickles, seed, noise, second, tiles, sampling, file);
   const node = make(
     'div',
     { class: 'scroll' },
     make('div', { class: 'group' }, way.node, hint),
-    make('div', { class: 'group' }, resampler.node, network.node, none),
+    make('div', { class: 'group' }, resampler.node, network.node, none, pickles.node),
     size.node,
     words.node,
     loras.node,

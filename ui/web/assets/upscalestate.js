@@ -10,6 +10,7 @@ Easel.upscaleState = (() => {
   let pretended, // stands in for the picture at hand; null: for none
     source = null, // { id, url, width, height, name, image, words }
     offered = [], // upscalers, as the studio lists them
+    pickles = [], // { name, converted }: files that may hold others, once they are converted
     saving = 0;
   const facts = new Map(); // id -> what is known of a source, or a promise of it
 
@@ -42,7 +43,7 @@ Easel.upscaleState = (() => {
 
   async function refresh() {
     try {
-      offered = (await ask('api/upscale/upscalers')).upscalers;
+      ({ upscalers: offered, pickles } = await ask('api/upscale/upscalers'));
     } catch (error) {
       console.warn('The upscalers could not be listed', error);
     }
@@ -162,6 +163,7 @@ Easel.upscaleState = (() => {
   const hasSize = () => settings.by === 'factor' || Boolean(settings.width || settings.height);
 
   Easel.models.changed.on(refresh);
+  Easel.models.offered.on(refresh); // a file has come or gone, and nobody looks at the list of models
   return {
     changed,
     change,
@@ -187,6 +189,9 @@ Easel.upscaleState = (() => {
     model,
     get settings() {
       return settings;
+    },
+    get pickles() {
+      return pickles;
     },
     pretend(what) {
       pretended = what;
