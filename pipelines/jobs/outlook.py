@@ -36,6 +36,7 @@ class Outlook:
     after: tuple[int, int]
     """Width and height."""
     tiles: int
+    """Of a redraw those that are painted in each step, else those of the networks."""
     memory: int
     """Bytes at most, besides what is always there."""
     file: int
@@ -112,7 +113,6 @@ def _work(request: UpscaleRequest, size: tuple[int, int], sized: Sized, infos: l
         memory += 8 * width * height
     tiles = scratch = 0
     if request.strength:
-        tiles = _windows(sized.kept, request) * request.walked
         memory += REDRAWN * sized.kept[0] * sized.kept[1]
     for info in infos:
         if info.kind is not Kind.UPSCALER:
@@ -128,11 +128,11 @@ def _work(request: UpscaleRequest, size: tuple[int, int], sized: Sized, infos: l
             memory = max(memory, STREAM * 4 * 3 * large[0] * network.factor * rows // 2)
         seen = min(max(size), tiling.side)
         memory += 2 * info.size + 12 * network.channels * seen * seen
-    return tiles, memory, scratch
+    return _windows(sized.kept, request) if request.strength else tiles, memory, scratch
 
 
 def _windows(size: tuple[int, int], request: UpscaleRequest) -> int:
-    """Tiles of a redraw in each of its steps, as `generation.windows` lays them."""
+    """Tiles of a redraw, as `generation.windows` lays them."""
     count = 1
     for length, side in zip(size, (request.picture.width, request.picture.height), strict=True):
         stride = max(1, math.floor(side * (1 - request.overlap)))

@@ -58,6 +58,8 @@ def test_what_an_upscale_will_be_like_is_told_before_it_begins(client: TestClien
     assert (told["before"], told["after"], told["tiles"], told["problem"]) == ([60, 40], [240, 160], 1, None)
     assert 0 < told["memory"] < told["room"] and 0 < told["file"] < told["free"]
     assert forecast(client, source=source, upscaler="starter-x4", factor=16.0)["tiles"] > 1
+    redraw = {"strength": 0.5, "overlap": 0.25, "picture": {"model": "flat", "width": 192, "height": 192}}
+    assert forecast(client, source=source, upscaler="starter-x4", factor=8.0, **redraw)["tiles"] == 3 * 2
 
 
 @pytest.mark.parametrize(
