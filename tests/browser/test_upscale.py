@@ -309,7 +309,12 @@ def test_a_network_that_came_as_a_pickle_is_converted_and_enlarges(upscale: Upsc
     upscale.change(factor=2)
     made = upscale.run()
     assert (made["width"], made["height"], made["asked"]["upscaler"]) == (120, 80, "2x-handed-on-safe")
-    for file in folder.glob("2x-handed-on*"):
+    torch.save({"weight": torch.ones(4)}, folder / "something else.pth")
+    upscale.page.request.post(f"{upscale.studio.url}api/models/scan")
+    row.get_by_role("button", name="Convert").click()
+    expect(upscale.page.locator(".upscale-area .problem")).to_contain_text("something else holds no upscaler")
+    expect(row).to_have_count(0)
+    for file in (*folder.glob("2x-handed-on*"), *folder.glob("something else*")):
         file.unlink()
 
 

@@ -79,14 +79,9 @@ def routes(queue: JobQueue, models: ModelLibrary, images: ImageStore, sources: S
     @router.get("/upscalers")
     def upscalers() -> Upscalers:
         resamplers = [Upscaler(name=one, way="resampler") for one in Resampler]
-        able = [info for info in models.list() if _enlarges(info)]
-        there = {Path(info.path).stem for info in able}
-        pickles = [
-            Pickle(name=info.name, converted=f"{Path(info.path).stem}{CONVERTED}")
-            for info in models.list()
-            if _is_pickled(info) and not there & {Path(info.path).stem, f"{Path(info.path).stem}{CONVERTED}"}
-        ]
-        return Upscalers(upscalers=[*resamplers, *map(_described, able)], pickles=pickles)
+        every = models.list()
+        able = [info for info in every if _enlarges(info)]
+        return Upscalers(upscalers=[*resamplers, *map(_described, able)], pickles=_pickles(every))
 
     @router.post("/forecast")
     def forecast(request: dict[str, Any] = Body()) -> Forecast:  # noqa: B008, FastAPI's way to say "the body"
@@ -128,6 +123,15 @@ def _seconds(request: UpscaleRequest, told: Outlook, images: ImageStore) -> floa
 def _is_alike(one: UpscaleRequest, other: UpscaleRequest) -> bool:
     """Whether both are done by the same means."""
     return (one.second, one.strength > 0, one.model) == (other.second, other.strength > 0, other.model)
+
+
+def _pickles(models: list[ModelInfo]) -> list[Pickle]:
+    """Those of which there is no converted file yet."""
+    stems = {info.path: Path(info.path).stem for info in models}
+    pickled = [info for info in models if _is_pickled(info)]
+    safe = {stems[info.path] for info in models if info not in pickled}
+    new = [(info, stems[info.path]) for info in pickled if not safe & {stems[info.path], stems[info.path] + CONVERTED}]
+    return [Pickle(name=info.name, converted=stem + CONVERTED) for info, stem in new]
 
 
 def _is_pickled(info: ModelInfo) -> bool:

@@ -31,10 +31,12 @@ Easel.upscalePickles = () => {
   /** What was converted is taken, if it turned out to enlarge. */
   state.changed.on(() => {
     for (const [name, converted] of converting) {
-      const found = state.find(converted);
-      if (!found) continue;
-      converting.delete(name);
-      state.change(found.way === 'network' ? { way: 'network', network: converted } : { way: found.way });
+      if (state.find(converted)) {
+        converting.delete(name);
+        state.change({ network: converted, redraw: converted });
+      } else if (!state.pickles.some(one => one.name === name)) {
+        giveUp(name, { problem: say('upscale.pickle.none', { name }), fix: say('upscale.pickle.none.fix') });
+      }
     }
   });
 
