@@ -14,7 +14,6 @@ from pipelines.jobs.outlook import Outlook, Room, check_upscale, network_size, o
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.asked import parts_of
 from pipelines.models.opening import enlarger_of
-from pipelines.models.pickles import looks_like_pickle
 from pipelines.models.scan import ModelLibrary
 from pipelines.storage.files import free_space
 from pipelines.storage.images import ImageStore
@@ -127,17 +126,17 @@ def _is_alike(one: UpscaleRequest, other: UpscaleRequest) -> bool:
 
 def _pickles(models: list[ModelInfo]) -> list[Pickle]:
     """Those of which there is no converted file yet."""
-    stems = {info.path: Path(info.path).stem for info in models}
-    pickled = [info for info in models if _is_pickled(info)]
-    safe = {stems[info.path] for info in models if info not in pickled}
-    new = [(info, stems[info.path]) for info in pickled if not safe & {stems[info.path], stems[info.path] + CONVERTED}]
-    return [Pickle(name=info.name, converted=stem + CONVERTED) for info, stem in new]
+    safe = {Path(info.path).stem for info in models if not _is_pickled(info)}
+    pickled = [(info.name, Path(info.path).stem) for info in models if _is_pickled(info)]
+    return [
+        Pickle(name=name, converted=stem + CONVERTED) for name, stem in pickled if not safe & {stem, stem + CONVERTED}
+    ]
 
 
 def _is_pickled(info: ModelInfo) -> bool:
-    """Networks are handed on as `.pth`, and hardly anything else is; what is in it nobody knows before."""
-    path = Path(info.path)
-    return info.kind is Kind.UNKNOWN and path.suffix.casefold() == ".pth" and looks_like_pickle(path)
+    """Networks are handed on as `.pth`, and hardly anything else is; the library lists such a file for no other reason
+    than that it is a pickle."""
+    return info.kind is Kind.UNKNOWN and Path(info.path).suffix.casefold() == ".pth"
 
 
 def _enlarges(info: ModelInfo) -> bool:

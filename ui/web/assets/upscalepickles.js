@@ -24,8 +24,7 @@ Easel.upscalePickles = () => {
   }
 
   Easel.live.news.model.on(view => {
-    if (!converting.has(view.model)) return;
-    if (view.stage === 'error') giveUp(view.model, view.problem);
+    if (converting.has(view.model) && view.stage === 'error') giveUp(view.model, view.problem);
   });
 
   /** What was converted is taken, if it turned out to enlarge. */
